@@ -1,0 +1,72 @@
+# Settings; no need to change anything below them. All can be given on the command line or in the environment.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+BUILD   ?= build
+VENV    ?= $(BUILD)/venv
+MPICC   ?= mpicc
+OPT     ?= -O3
+V       ?= 0
+
+# Libraries: pkg-config where it knows them; else give X_CFLAGS and X_LIBS (HDF5, BLAS, JANSSON, YAML, UUID, ZLIB, ZSTD, CMOCKA).
+VERSION := 0.1.0
+include cluster/libraries.mk
+
+CFLAGS  ?=
+STRICT  := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=fast -fopenmp -Wall -Wextra -Wshadow -Wconversion
+ALL_CFLAGS = $(STRICT) $(OPT) -g $(CFLAGS) -I. -DBERT_VERSION='"$(VERSION)"' -MMD -MP
+ifeq ($(V),0)
+  SAY = @printf '%-5s %s\n'
+  Q = @
+else
+  SAY = @:
+endif
+
+PROGRAMS   := bert-vocab bert-shard bert-inspect bert-pretrain bert-fill
+MAIN_bert-vocab := datagen/vocab_main
+MAIN_bert-shard := datagen/shard_main
+MAIN_bert-inspect := datagen/inspect_main
+MAIN_bert-pretrain := trainer/pretrain_main
+MAIN_bert-fill := trainer/fill_main
+
+sources = $(filter-out %_main.c,$(wildcard $(1)/*.c $(1)/kernels/*.c))
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
+OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(call objects,trainer)
+BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
+UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
+
+.PHONY: all tests check lint asan bench demo deps deps-check docs install uninstall clean
+all: $(BUILT)
+tests: $(UNIT)
+
+$(BUILD)/libbert.a: $(OBJECTS)
+	$(SAY) AR $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(SAY) CC $<
+	$(Q)mkdir -p $(@D) && $(MPICC) $(ALL_CFLAGS) $(LIB_CFLAGS) -c -o $@ $<
+
+# Rebuilds all when the flags change.
+$(BUILD)/flags: FORCE
+	$(Q)mkdir -p $(@D) && echo '$(MPICC) $(ALL_CFLAGS) $(LIB_CFLAGS) $(LIB_LIBS)' | cmp -s - $@ || echo '$(MPICC) $(ALL_CFLAGS) $(LIB_CFLAGS) $(LIB_LIBS)' > $@
+FORCE:
+
+.SECONDEXPANSION:
+$(BUILD)/bert-%: $(BUILD)/obj/$$(MAIN_bert-$$*).o $(BUILD)/libbert.a
+	$(SAY) LINK $@
+	$(Q)$(MPICC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libbert.a $(LIB_LIBS) -lm -lpthread
+
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libbert.a
+	$(SAY) TEST $@
+	$(Q)mkdir -p $(@D) && $(MPICC) $(ALL_CFLAGS) $(LIB_CFLAGS) $(CMOCKA_CFLAGS) -o $@ $< $(BUILD)/libbert.a $(LIB_LIBS) $(CMOCKA_LIBS) -lm -lpthread
+
+check: all tests
+	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh lint unit mpi cli parity faults
+
+lint:
+	@tests/lint.sh
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJECTS:.o=.d) $(patsubst %,$(BUILD)/obj/%.d,$(foreach p,$(PROGRAMS),$(MAIN_$(p)))) $(addsuffix .d,$(UNIT))

@@ -1,0 +1,38 @@
+/* base/rng.h - counter-based random numbers: a pure function of a key and an index.
+ *
+ * Promise: the same (seed, purpose, a, b, c, index) gives the same bits on every machine, rank, thread and call order.
+ *
+ *     rng_key k = rng_open(seed, RNG_DROPOUT, epoch, row, layer);
+ *     uint64_t r = rng_u64(k, draw);
+ *
+ * Source: Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3", Philox4x32-10.
+ * The tuple is folded into a 64-bit key by two Philox calls: k1 = philox(seed; purpose, 0, a), key = philox(k1; b, c). */
+#ifndef BASE_RNG_H
+#define BASE_RNG_H
+#include <stdint.h>
+
+/* Part of the file formats and of resume: never renumber. */
+enum rng_purpose {
+    RNG_SHUFFLE = 1,    /* row order of shards: (duplicate, document, chunk) */
+    RNG_EXAMPLE = 2,    /* segment pairs: (duplicate, document, chunk), draw */
+    RNG_MASK = 3,       /* static masking: (duplicate, document, chunk), draw */
+    RNG_ORDER = 4,      /* permutation of blocks: (epoch, i) */
+    RNG_TIE = 5,        /* ties of length in a block: (epoch, row) */
+    RNG_INIT = 6,       /* initial weights: (tensor), element */
+    RNG_DROPOUT = 7     /* (epoch, row, layer * 8 + site), element */
+};
+
+typedef struct rng_key { uint32_t word[2]; } rng_key;
+
+rng_key rng_open(uint64_t seed, enum rng_purpose purpose, uint64_t a, uint64_t b, uint64_t c);
+
+/* The 128 bits at index: ten rounds of Philox4x32 on counter (index low, index high, 0, 0). */
+void rng_block(rng_key key, uint64_t index, uint32_t out[4]);
+
+uint64_t rng_u64(rng_key key, uint64_t index);                      /* words 0 (low) and 1 (high) of the block */
+uint64_t rng_below(rng_key key, uint64_t index, uint64_t n);        /* 0..n-1: high 64 bits of u64 * n; n >= 1 */
+double rng_unit(rng_key key, uint64_t index);                       /* [0, 1): top 53 bits of u64 / 2^53 */
+double rng_normal(rng_key key, uint64_t index);                     /* N(0, 1): Box-Muller on the block's four words */
+
+void rng_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);   /* the bare generator, for tests */
+#endif

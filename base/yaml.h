@@ -1,0 +1,16 @@
+/* base/yaml.h - the one door to libyaml: one flat mapping of scalars, read as text.
+ *
+ * Refused with the line number (EXIT_USAGE): files above 64 KiB, duplicate keys, anchors, aliases, tags, nesting, a second document. */
+#ifndef BASE_YAML_H
+#define BASE_YAML_H
+#include <stddef.h>
+#include "base/fail.h"   /* error */
+
+typedef struct yaml_pair { char *key, *value; size_t line; } yaml_pair;
+typedef struct yaml_map { yaml_pair *pair; size_t count; } yaml_map;
+
+int yaml_read(yaml_map *out, const char *path, error *e);    /* fills *out, to be freed with yaml_free() */
+void yaml_free(yaml_map *m);
+/* key: value with quoting where YAML needs it; appended to a growing text that the caller frees. */
+char *yaml_print(const yaml_map *m);
+#endif

@@ -1,0 +1,54 @@
+/* comm/comm.h - the only MPI code: start, agreement, abort, small exchanges. (The gradient sum: comm/exchange.h.)
+ *
+ * Promise: either every rank goes on, or every rank ends with the same documented exit code and one line was printed.
+ *
+ *     comm *c = comm_start(&argc, &argv);
+ *     error e = {0};
+ *     (void)load_config(..., &e);
+ *     int code = comm_agree(c, &e);                 collective vote; the lowest failing rank printed its line
+ *     if (code) return comm_finish(c, code); */
+#ifndef COMM_COMM_H
+#define COMM_COMM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/fail.h"   /* error */
+
+typedef struct comm {
+    int rank, size;              /* of the world */
+    int node_rank, node_size;    /* ranks that share this host's memory */
+    int nodes;
+    char host[256];
+} comm;
+
+/* Collective. MPI_Init_thread(FUNNELED; SINGLE is accepted), names the place of error lines when size > 1, sets fail()'s hook
+ * to MPI_Abort. Without a launcher: one rank, still through MPI (singleton). */
+comm *comm_start(int *argc, char ***argv);
+
+/* True when a launcher's environment variables are present (Open MPI, MPICH/Hydra, PMIx, Slurm step with PMI): decides, before any MPI
+ * call, whether a program that also runs alone should start MPI. */
+bool comm_launched(void);
+
+/* Collective. 0 when no rank has an error; else the lowest failing rank prints its e, and every rank gets its code. */
+int comm_agree(comm *c, const error *e);
+
+/* Collective. All ranks must hold equal bytes (at most 4 KiB); else *e on the odd ranks' lowest names it: "what differs: rank R (host) has X, rank 0 has Y".
+ * Follow with comm_agree(). The values are printed as text. */
+void comm_check_equal(comm *c, const char *what, const char *value, error *e);
+
+/* Collective. */
+void comm_barrier(comm *c);
+void comm_broadcast(comm *c, void *data, size_t bytes, int root);               /* any size */
+void comm_sum_i64(comm *c, int64_t *values, int count);                         /* exact, in place */
+void comm_max_i64(comm *c, int64_t *values, int count);
+void comm_min_i64(comm *c, int64_t *values, int count);
+void comm_gather_f64(comm *c, const double *mine, int count, double *all);      /* all: (size, count), on every rank */
+void comm_gather_u64(comm *c, const uint64_t *mine, int count, uint64_t *all);
+
+/* Collective. values[count] of each rank are partial sums over its own leaves; every rank gets T(size) over ranks in rank order
+ * (DESIGN section 6: T(n) = T(p) + T(n-p), p the largest power of two below n). Same bits on every rank. */
+void comm_tree_sum_f64(comm *c, double *values, int count);
+
+/* Collective. Everything on disk must be there before: a last barrier, MPI_Finalize, frees c, returns code. */
+int comm_finish(comm *c, int code);
+#endif
