@@ -66,6 +66,21 @@ check: all tests
 lint:
 	@tests/lint.sh
 
+# The same tests under AddressSanitizer and UndefinedBehaviorSanitizer, in a build of their own.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT='-O1 $(SANITIZE)' all tests
+	@BUILD=$(BUILD)/asan VENV=$(VENV) tests/run.sh sanitizer
+
+# Every option of every program, from the tables that also parse them.
+docs: all
+	@{ echo '# Options'; echo; echo 'Made by `make docs` from the option tables.'; \
+	   for p in $(notdir $(BUILT)); do echo; $(BUILD)/$$p --print-docs markdown; done; } > docs/options.md
+
+# Long runs against peers and on large text; see tests/bench/README.md.
+bench: all
+	@sed -n '1,40p' tests/bench/README.md
+
 clean:
 	rm -rf $(BUILD)
 
