@@ -3,6 +3,7 @@
  * Promise: equals sha256sum. It finds corruption; it is no signature. */
 #ifndef BASE_SHA256_H
 #define BASE_SHA256_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/fail.h"   /* error */
@@ -15,6 +16,10 @@ void sha256_init(sha256 *s);
 void sha256_add(sha256 *s, const void *data, size_t bytes);
 void sha256_end(sha256 *s, unsigned char digest[SHA256_BYTES]);
 void sha256_end_hex(sha256 *s, char hex[SHA256_HEX]);                    /* lower case */
-int sha256_file(const char *path, char hex[SHA256_HEX], uint64_t *bytes, error *e);   /* bytes may be NULL */
+
+/* bytes may be NULL. EXIT_USAGE: cannot be opened or is no regular file; EXIT_MACHINE: a read failed. */
+int sha256_file(const char *path, char hex[SHA256_HEX], uint64_t *bytes, error *e);
+
 const char *sha256_implementation(void);                                 /* "sha-ni" or "portable" */
+bool sha256_use(const char *implementation);                             /* false when this CPU lacks it; for tests and benchmarks */
 #endif
