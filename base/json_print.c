@@ -1,6 +1,4 @@
 /* base/json_print.c - JSON as text. Ours, since jansson prints all reals with one precision: 0.1 would be 0.10000000000000001. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/json.h"
 #include "base/text.h"
@@ -19,12 +17,9 @@ static void print_string(text *t, const char *s, size_t bytes) {
 }
 
 static void print_real(text *t, double v) {
-    char number[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(number, sizeof number, "%.*g", digits, v);
-        if (strtod(number, NULL) == v) break;
-    }
-    text_format(t, strpbrk(number, ".e") ? "%s" : "%s.0", number);   /* stays a real when read back */
+    size_t from = t->bytes;
+    text_real(t, v);
+    if (!strpbrk(t->data + from, ".e")) text_format(t, ".0");   /* stays a real when read back */
 }
 
 static void line(text *t, int indent, int depth) {

@@ -8,7 +8,8 @@
  *         {"learning-rate", OPTION_REAL, offsetof(struct settings, learning_rate), .low = 0, .high = 10, .initial = "1e-4", .help = "..."},
  *     };
  *
- * Order: defaults < --config FILE < command line. --help, --version, --quiet and --config are added to every program. */
+ * Order: defaults < --config FILE < command line, the last one given wins. --help, --version, --quiet and --config are added to every
+ * program. --key value and --key=value are the same; a value that begins with -- needs the second form; -- ends the options. */
 #ifndef BASE_OPTIONS_H
 #define BASE_OPTIONS_H
 #include <stdbool.h>
@@ -32,26 +33,28 @@ enum {
     OPTION_REQUIRED = 1,     /* must be given; the error lists what is missing */
     OPTION_RESUMABLE = 2,    /* may change when a run is resumed */
     OPTION_LOCAL = 4,        /* not part of the effective config (paths of output, --force, --dry-run) */
-    OPTION_VALUE_OPTIONAL = 8 /* an empty or missing value keeps the default */
+    OPTION_VALUE_OPTIONAL = 8 /* an empty or missing value keeps the default; for other rows it is an error */
 };
 
 typedef struct option_spec {
     const char *key;
     option_type type;
     size_t offset;           /* of the field in the settings struct */
-    double low, high;        /* INT and REAL; both 0 = no limits */
+    double low, high;        /* INT, REAL, DURATION (seconds); both 0 = no limits; an infinity = no limit on that side */
     const char *initial;     /* default as a user would write it; NULL = zero / NULL */
     const char *choices;     /* CHOICE only */
     const char *unit;        /* "steps", "sequences", "file", "folder", ... or NULL */
     const char *help;        /* one line */
     unsigned flags;
+    const char *group;       /* heading that begins at this row in --help and the documents, or NULL */
 } option_spec;
 
 typedef struct option_program {
     const char *name;        /* bert-shard */
     const char *summary;     /* one line: what it does */
     const char *usage;       /* "bert-shard --vocab vocab.txt --output DIR TEXT..." */
-    const char *details;     /* paragraphs under the option list in --help and in the man page: examples, exit codes; may be NULL */
+    const char *details;     /* paragraphs under the option list in --help and in the man page: examples; may be NULL. The exit codes
+                                of the house follow, unless details has a line "Exit codes..." of its own */
     const option_spec *table;
     size_t count;
     bool positionals;        /* TEXT... allowed */

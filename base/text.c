@@ -31,6 +31,15 @@ void text_format(text *t, const char *format, ...) {
     va_end(args);
 }
 
+void text_real(text *t, double v) {
+    char number[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(number, sizeof number, "%.*g", digits, v);
+        if (strtod(number, NULL) == v) break;
+    }
+    text_add(t, number, strlen(number));
+}
+
 char *text_take(text *t) {
     text_add(t, "", 0);
     char *data = t->data;
