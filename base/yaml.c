@@ -36,6 +36,7 @@ static int check_scalar(reader *r, error *e) {
 static int take_scalar(reader *r, error *e) {
     if (check_scalar(r, e)) return e->code;
     const char *value = (const char *)r->event.data.scalar.value;
+    size_t line = r->event.start_mark.line + 1;
     yaml_map *m = r->map;
     if (r->key) {
         m->pair[m->count - 1].value = must_strdup(value);
@@ -45,10 +46,10 @@ static int take_scalar(reader *r, error *e) {
     if (!*value) return refuse(r, e, "the key is empty");
     for (size_t i = 0; i < m->count; i++)
         if (!strcmp(m->pair[i].key, value))
-            return error_set(e, EXIT_USAGE, "%s:%zu: \"%s\" is given twice; line %zu has it too", r->path, r->event.start_mark.line + 1, value, m->pair[i].line);
+            return error_set(e, EXIT_USAGE, "%s:%zu: \"%s\" is given twice; line %zu has it too", r->path, line, value, m->pair[i].line);
     m->pair = must_realloc(m->pair, m->count + 1, sizeof *m->pair);
     r->key = must_strdup(value);
-    m->pair[m->count++] = (yaml_pair){r->key, NULL, r->event.start_mark.line + 1};
+    m->pair[m->count++] = (yaml_pair){r->key, NULL, line};
     return 0;
 }
 
