@@ -42,11 +42,15 @@ static int set_row(options *o, const option_spec *row, const char *value, const 
     return e->code;
 }
 
+/* quote: "" for the command line, where a key has dashes instead. */
 static int unknown(const option_program *p, const char *where, const char *kind, const char *quote, const char *key, error *e) {
     const option_spec *near = options_nearest(p, key);
     const char *dashes = *quote ? "" : "--";
-    if (near) return error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; did you mean %s%s%s%s?", where, kind, quote, dashes, key, quote, quote, dashes, near->key, quote);
-    return error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; --help lists them", where, kind, quote, dashes, key, quote);
+    if (!near) return error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; --help lists them", where, kind, quote, dashes, key, quote);
+    char *guess = must_format("%s%s%s%s", quote, dashes, near->key, quote);
+    error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; did you mean %s?", where, kind, quote, dashes, key, quote, guess);
+    free(guess);
+    return e->code;
 }
 
 int options_set(options *o, const char *key, const char *value, const char *where, error *e) {

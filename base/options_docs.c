@@ -13,7 +13,8 @@ static void add_markdown_row(text *t, const option_spec *row) {
     options_add_placeholder(&type, row);
     options_add_range(&range, row);
     text_format(t, "| `%s` | ", row->key);
-    add_cell(t, row->type == OPTION_SWITCH ? "yes|no" : type.data);
+    bool bare = row == &options_builtin[BUILTIN_HELP] || row == &options_builtin[BUILTIN_VERSION];
+    add_cell(t, bare ? "" : row->type == OPTION_SWITCH ? "yes|no" : type.data);
     text_format(t, " | %s | ", row->flags & OPTION_REQUIRED ? "required" : row->initial ? row->initial : "");
     if (row->unit && row->type != OPTION_TEXT) text_format(t, "%s%s", row->unit, range.bytes ? ", " : "");
     text_format(t, "%s | ", range.bytes ? range.data : "");
@@ -23,11 +24,12 @@ static void add_markdown_row(text *t, const option_spec *row) {
 }
 
 static char *markdown(const option_program *p) {
+    static const char head[] = "| key | value | default | unit, range | meaning |\n|---|---|---|---|---|\n";
     text t = {0};
     const option_spec *row;
     text_format(&t, "## %s\n\n%s\n\n```\n%s\n```\n", p->name, p->summary, p->usage);
     for (size_t i = 0; (row = options_row(p, i)); i++) {
-        if (row->group || !i) text_format(&t, "\n### %s\n\n| key | value | default | unit, range | meaning |\n|---|---|---|---|---|\n", row->group ? row->group : "Options");
+        if (row->group || !i) text_format(&t, "\n### %s\n\n%s", row->group ? row->group : "Options", head);
         add_markdown_row(&t, row);
     }
     if (p->details) text_format(&t, "\n```\n%s%s```\n", p->details, p->details[strlen(p->details) - 1] == '\n' ? "" : "\n");

@@ -46,6 +46,7 @@ void options_add_expected(text *t, const option_spec *row) {
 }
 
 void options_add_placeholder(text *t, const option_spec *row) {
+    static const struct { const char *unit, *placeholder; } names[] = {{"file", "FILE"}, {"folder", "DIR"}, {"path", "PATH"}};
     const char *unit = row->unit ? row->unit : "";
     switch (row->type) {
         case OPTION_SWITCH: break;
@@ -54,7 +55,10 @@ void options_add_placeholder(text *t, const option_spec *row) {
         case OPTION_DURATION: text_format(t, "TIME"); break;
         case OPTION_INTERVAL: text_format(t, "N|TIME"); break;
         case OPTION_CHOICE: text_format(t, "%s", row->choices); break;
-        case OPTION_TEXT: text_format(t, "%s", !strcmp(unit, "file") ? "FILE" : !strcmp(unit, "folder") ? "DIR" : !strcmp(unit, "path") ? "PATH" : "TEXT"); break;
+        case OPTION_TEXT:
+            for (size_t i = 0; i < 3; i++) if (!strcmp(unit, names[i].unit)) { text_format(t, "%s", names[i].placeholder); return; }
+            text_format(t, "TEXT");
+            break;
     }
 }
 
