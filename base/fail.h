@@ -55,5 +55,5 @@ void *must_alloc(size_t count, size_t size);
 void *must_zalloc(size_t count, size_t size);
 void *must_realloc(void *old, size_t count, size_t size);
 char *must_strdup(const char *text);
-char *must_format(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* caller frees */
+char *must_format(const char *format, ...) __attribute__((format(printf, 1, 2), nonnull(1)));   /* caller frees */
 #endif

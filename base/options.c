@@ -46,7 +46,10 @@ static int set_row(options *o, const option_spec *row, const char *value, const 
 static int unknown(const option_program *p, const char *where, const char *kind, const char *quote, const char *key, error *e) {
     const option_spec *near = options_nearest(p, key);
     const char *dashes = *quote ? "" : "--";
-    if (!near) return error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; --help lists them", where, kind, quote, dashes, key, quote);
+    bool elsewhere = *quote && (near == &options_builtin[BUILTIN_CONFIG] || near == &options_builtin[BUILTIN_VERSION] || near == &options_builtin[BUILTIN_HELP]);
+    if (elsewhere && !strcmp(near->key, key)) return error_set(e, EXIT_USAGE, "%sunknown key \"%s\"; it belongs to the command line", where, key);
+    if (!near || elsewhere)
+        return error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; --help lists them", where, kind, quote, dashes, key, quote);
     char *guess = must_format("%s%s%s%s", quote, dashes, near->key, quote);
     error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; did you mean %s?", where, kind, quote, dashes, key, quote, guess);
     free(guess);
@@ -55,33 +58,30 @@ static int unknown(const option_program *p, const char *where, const char *kind,
 
 int options_set(options *o, const char *key, const char *value, const char *where, error *e) {
     size_t i = find(o->program, key, strlen(key));
-    char *place = must_format("%s: ", where);
-    if (i >= o->program->count) unknown(o->program, place, "key", "\"", key, e);
-    else {
-        free(place);
-        place = must_format("%s: %s", where, key);
-        set_row(o, &o->program->table[i], value, place, e);
-    }
+    bool known = i < o->program->count;
+    char *place = must_format("%s: %s", where, known ? key : "");
+    int code = known ? set_row(o, &o->program->table[i], value, place, e) : unknown(o->program, place, "key", "\"", key, e);
     free(place);
-    return e->code;
+    return code;
 }
 
 static int read_config(options *o, const char *path, error *e) {
     yaml_map m;
-    if (yaml_read(&m, path, e)) return e->code;
-    for (size_t n = 0; n < m.count && !e->code; n++) {
+    int code = yaml_read(&m, path, e);
+    for (size_t n = 0; n < m.count && !code; n++) {
         const yaml_pair *pair = &m.pair[n];
         char *where = must_format("%s:%zu", path, pair->line);
         if (!strcmp(pair->key, "quiet")) {
             if (!options_read_value(&options_builtin[BUILTIN_QUIET], pair->value, &o->quiet))
-                error_set(e, EXIT_USAGE, "%s: quiet: \"%s\" is not accepted; give yes or no", where, pair->value);
-        } else if (!options_set(o, pair->key, pair->value, where, e)) {
-            if (*pair->value) o->given[find(o->program, pair->key, strlen(pair->key))] = 1;
+                code = error_set(e, EXIT_USAGE, "%s: quiet: \"%s\" is not accepted; give yes or no", where, pair->value);
+        } else {
+            code = options_set(o, pair->key, pair->value, where, e);
+            if (!code && *pair->value) o->given[find(o->program, pair->key, strlen(pair->key))] = 1;
         }
         free(where);
     }
     yaml_free(&m);
-    return e->code;
+    return code;
 }
 
 /* What one argument (with the one after it, perhaps) says. */

@@ -10,7 +10,7 @@
 typedef struct text { char *data; size_t bytes, capacity; } text;
 
 void text_add(text *t, const char *data, size_t bytes);
-void text_format(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_format(text *t, const char *format, ...) __attribute__((format(printf, 2, 3), nonnull(1, 2)));
 void text_real(text *t, double v);   /* the fewest digits that read back the same double; v is finite */
 char *text_take(text *t);          /* NUL-terminated, never NULL */
 #endif
