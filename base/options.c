@@ -46,7 +46,8 @@ static int set_row(options *o, const option_spec *row, const char *value, const 
 static int unknown(const option_program *p, const char *where, const char *kind, const char *quote, const char *key, error *e) {
     const option_spec *near = options_nearest(p, key);
     const char *dashes = *quote ? "" : "--";
-    bool elsewhere = *quote && (near == &options_builtin[BUILTIN_CONFIG] || near == &options_builtin[BUILTIN_VERSION] || near == &options_builtin[BUILTIN_HELP]);
+    bool elsewhere = false;                       /* in a file, a key of the command line only */
+    for (size_t i = 0; i < BUILTINS; i++) if (*quote && i != BUILTIN_QUIET && near == &options_builtin[i]) elsewhere = true;
     if (elsewhere && !strcmp(near->key, key)) return error_set(e, EXIT_USAGE, "%sunknown key \"%s\"; it belongs to the command line", where, key);
     if (!near || elsewhere)
         return error_set(e, EXIT_USAGE, "%sunknown %s %s%s%s%s; --help lists them", where, kind, quote, dashes, key, quote);

@@ -32,7 +32,8 @@ static void accepted(void **state) {
     (void)state;
     yaml_map m;
     error e;
-    const char text[] = "# a run\nsteps: 1000   # few\n\"learning-rate\": 1e-4\ndata: 'it''s here'\nempty:\nbias-correction: yes\nseed: 012\nnull: ~\nurl: a:b#c\n";
+    const char text[] = "# a run\nsteps: 1000   # few\n\"learning-rate\": 1e-4\ndata: 'it''s here'\nempty:\n"
+                        "bias-correction: yes\nseed: 012\nnull: ~\nurl: a:b#c\n";
     assert_int_equal(read_text(text, strlen(text), &m, &e), 0);
     static const struct { const char *key, *value; size_t line; } want[] = {
         {"steps", "1000", 2}, {"learning-rate", "1e-4", 3}, {"data", "it's here", 4}, {"empty", "", 5},
@@ -103,8 +104,10 @@ static void too_large(void **state) {
 static void printed_reads_back(void **state) {
     (void)state;
     static const char *const values[] = {
-        "plain", "", " lead", "trail ", "a: b", "a #b", "#", "-", "- a", "-5", "-5: x", "--- ", "---", "...", "? a", "it's", "\"q\"", "a\\b", "tab\tin", "line\nbreak", "~", "yes",
-        "{a}", "[a]", "&a", "*a", "!a", "%a", "@a", "`a", "|", ">", "a,b", "a:", ":a", "k=v", "=", "\xc3\xa9t\xc3\xa9", "\xc2\x85", "\xe2\x80\xa8", "\xef\xbb\xbf", "\x01\x7f",
+        "plain", "", " lead", "trail ", "a: b", "a #b", "#", "-", "- a", "-5", "-5: x", "--- ", "---", "...",
+        "? a", "it's", "\"q\"", "a\\b", "tab\tin", "line\nbreak", "~", "yes",
+        "{a}", "[a]", "&a", "*a", "!a", "%a", "@a", "`a", "|", ">", "a,b", "a:", ":a", "k=v", "=",
+        "\xc3\xa9t\xc3\xa9", "\xc2\x85", "\xe2\x80\xa8", "\xef\xbb\xbf", "\x01\x7f",
         "\xf0\x9f\x98\x80", "\xee\x80\x80", "1e-4", "/a/b c/d", "<<",
     };
     enum { N = sizeof values / sizeof *values };
