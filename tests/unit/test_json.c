@@ -105,7 +105,8 @@ static void layout(void **state) {
     json_set_string_n(j, "n", "abcdef", 3), json_set_string(j, "bad", "x\xffy");
     char *text = json_print(j, 0);
     assert_string_equal(text, "{\"z\": \"a\\\"\\\\\\n\\t\\u0001/\xc3\xa9\", \"a\": -9223372036854775808, \"list\": [1, \"x\"], "
-                              "\"none\": [], \"r\": 0.1, \"whole\": 2.0, \"nan\": null, \"t\": true, \"null\": null, \"absent\": null, \"n\": \"abc\", \"bad\": \"x?y\"}");
+                              "\"none\": [], \"r\": 0.1, \"whole\": 2.0, "
+                              "\"nan\": null, \"t\": true, \"null\": null, \"absent\": null, \"n\": \"abc\", \"bad\": \"x?y\"}");
     json *again = parse(text), *copy = json_copy(again);
     json_set_int(again, "a", 1);
     char *second = json_print(copy, 0);

@@ -118,6 +118,7 @@ static void refusals(void **state) {
     refused("--learning_rate=3", "unknown option --learning_rate; did you mean --learning-rate?");
     refused("--stpes 3", "unknown option --stpes; did you mean --steps?");
     refused("--check 3", "unknown option --check; did you mean --checkpoint-every?");
+    refused("--optimser 3", "unknown option --optimser; did you mean --optimizer?");
     refused("--hlep", "unknown option --hlep; did you mean --help?");
     refused("--xyzzy 3", "unknown option --xyzzy; --help lists them");
     refused("-s 3", "unknown option -s; options begin with --, and --help lists them");
