@@ -23,7 +23,7 @@ static void add_limit(text *t, const option_spec *row, double v) {
 
 void options_add_range(text *t, const option_spec *row) {
     bool ranged = row->type == OPTION_INT || row->type == OPTION_REAL || row->type == OPTION_DURATION;
-    if (!ranged || (!row->low && !row->high) || (isinf(row->low) && isinf(row->high))) return;
+    if (!ranged || (row->low == 0 && row->high == 0) || (isinf(row->low) && isinf(row->high))) return;
     if (isinf(row->high)) text_format(t, "at least "), add_limit(t, row, row->low);
     else if (isinf(row->low)) text_format(t, "at most "), add_limit(t, row, row->high);
     else add_limit(t, row, row->low), text_format(t, " to "), add_limit(t, row, row->high);

@@ -19,7 +19,7 @@ size_t options_value_bytes(const option_spec *row) {
     return 0;
 }
 
-static bool in_range(const option_spec *row, double v) { return (!row->low && !row->high) || (v >= row->low && v <= row->high); }
+static bool in_range(const option_spec *row, double v) { return (row->low == 0 && row->high == 0) || (v >= row->low && v <= row->high); }
 
 /* Decimal digits only, perhaps after one minus: strtoll alone would take blanks, a plus, and what follows. */
 static bool read_int(const char *value, int64_t *out) {
