@@ -19,6 +19,9 @@ typedef struct comm {
     int node_rank, node_size;    /* ranks that share this host's memory */
     int nodes;
     char host[256];
+    size_t chunk_bytes;          /* most bytes of one MPI broadcast: MPI 3 counts in int. Same on all ranks; tests make it small */
+    double *scratch;             /* of comm_tree_sum_f64(), grown at need, so that a step allocates nothing */
+    size_t scratch_count;
 } comm;
 
 /* Collective. MPI_Init_thread(FUNNELED; SINGLE is accepted), names the place of error lines when size > 1, sets fail()'s hook
@@ -32,8 +35,9 @@ bool comm_launched(void);
 /* Collective. 0 when no rank has an error; else the lowest failing rank prints its e, and every rank gets its code. */
 int comm_agree(comm *c, const error *e);
 
-/* Collective. All ranks must hold equal bytes (at most 4 KiB); else *e on the odd ranks' lowest names it: "what differs: rank R (host) has X, rank 0 has Y".
- * Follow with comm_agree(). The values are printed as text. */
+/* Collective. All ranks must hold equal text (below 4 KiB). Else *e on the lowest odd rank, against the value that most ranks hold (rank
+ * 0's when even): "what differs: rank R (host) has X, rank 0 has Y"; of a text of lines, the first differing line. EXIT_USAGE.
+ * An error that is in *e already stays. Follow with comm_agree(). */
 void comm_check_equal(comm *c, const char *what, const char *value, error *e);
 
 /* Collective. */

@@ -32,9 +32,12 @@ void tree_free(tree *t);
 /* The same order for doubles per leaf (loss, metrics): adds in place, values (leaves, count), result in values[0..count). */
 void tree_sum_f64(double *values, int leaves, int count);
 
-/* Collective. Scratch for the largest message is made here, none later. */
+enum { EXCHANGE_MESSAGE = 1 << 20 };   /* elements: longer parts travel in messages of at most 4 MiB */
+
+/* Collective. Scratch for two rounds of messages is made here, none later. p is borrowed. */
 exchange *exchange_new(comm *c, const plan *p);
-void exchange_free(exchange *x);
+exchange *exchange_new_cut(comm *c, const plan *p, size_t message_elements);   /* same value on every rank; no effect on the bits */
+void exchange_free(exchange *x);       /* Collective. NULL is allowed */
 
 /* Collective, same sequence of buckets on every rank. Other parts of g's bucket hold scratch afterwards. */
 void exchange_sum(exchange *x, int bucket, float *g);
@@ -45,7 +48,8 @@ void exchange_gather(exchange *x, int bucket, float *weights);
 /* Collective. block: one double per PLAN_BLOCK of the whole array; each rank filled those of its slices; all get all. */
 void exchange_gather_blocks(exchange *x, double *block);
 
-/* Bytes sent by this rank since the last call, and seconds spent waiting in messages. */
+/* Both count from the last call. Bytes of sums and gathers sent by this rank: on average over ranks 2 (np-1)/np * 4 bytes an element;
+ * and seconds spent waiting in messages, norm blocks included. */
 uint64_t exchange_bytes(exchange *x);
 double exchange_wait_seconds(exchange *x);
 #endif

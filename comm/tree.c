@@ -1,0 +1,100 @@
+/* comm/tree.c - the tree over a rank's own leaves: a binary counter. See exchange.h.
+ *
+ * A leaf is written into the first buffer above the waiting partial sums; then, as in counting, equal neighbours merge downwards:
+ *
+ *     after leaf     0       1        2           3          4             5             6                  7
+ *     buffer 0      [0]    [0-1]    [0-1]       [0-3]      [0-3]         [0-3]         [0-3]              [0-7]
+ *     buffer 1                      [2]                    [4]           [4-5]         [4-5]
+ *     buffer 2                                                                         [6]
+ *     written in     0       1        1           2          1             2             2                  3
+ *
+ * Leaf i needs one buffer more than i has bits set, so 2^j leaves need j + 1. The sum is always in buffer 0. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include "base/fail.h"
+#include "comm/exchange.h"
+#include "comm/floats.h"
+
+enum { DEEPEST = 32 };        /* bits of a leaf's index, and one */
+
+struct tree {
+    size_t elements;
+    int leaves, buffers;
+    int pushed;               /* leaves so far */
+    int height;               /* partial sums that wait: bits set in pushed */
+    float *buffer[DEEPEST];
+};
+
+static int bits_set(int i) {
+    int n = 0;
+    for (; i; i &= i - 1) n++;
+    return n;
+}
+
+static int buffers_for(int leaves) {
+    int most = 1;
+    for (int i = 1; i < leaves; i++) {
+        int n = bits_set(i) + 1;
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+tree *tree_new(size_t elements, int leaves) {
+    assert(leaves >= 1);
+    tree *t = must_zalloc(1, sizeof *t);
+    t->elements = elements;
+    t->leaves = leaves;
+    t->buffers = buffers_for(leaves);
+    for (int i = 0; i < t->buffers; i++) t->buffer[i] = floats_new(elements);
+    return t;
+}
+
+size_t tree_bytes(size_t elements, int leaves) {
+    return (size_t)buffers_for(leaves) * elements * sizeof(float);
+}
+
+float *tree_next(tree *t) {
+    assert(t->pushed < t->leaves && t->height < t->buffers);
+    return t->buffer[t->height];
+}
+
+/* The upper `merges` partial sums are added, top first: one pass over memory. */
+static void merge(tree *t, int merges) {
+    add_pair pairs[DEEPEST];
+    for (int i = 0; i < merges; i++) pairs[i] = (add_pair){t->height - 2 - i, t->height - 1 - i};
+    floats_add_pairs(t->buffer, pairs, merges, t->elements);
+    t->height -= merges;
+}
+
+void tree_push(tree *t) {
+    int merges = 0;
+    for (int n = t->pushed; n & 1; n >>= 1) merges++;
+    t->pushed++;
+    t->height++;
+    if (merges) merge(t, merges);
+}
+
+float *tree_end(tree *t) {
+    assert(t->pushed >= 1);
+    if (t->height > 1) merge(t, t->height - 1);
+    t->pushed = t->height = 0;
+    return t->buffer[0];
+}
+
+void tree_free(tree *t) {
+    if (!t) return;
+    for (int i = 0; i < t->buffers; i++) free(t->buffer[i]);
+    free(t);
+}
+
+/* Equal runs of stride leaves merge first, a shorter one at the end joins later: the same T, without recursion. */
+void tree_sum_f64(double *values, int leaves, int count) {
+    size_t n = (size_t)leaves, width = (size_t)count;
+    for (size_t stride = 1; stride < n; stride *= 2) {
+        for (size_t i = 0; i + stride < n; i += 2 * stride) {
+            for (size_t c = 0; c < width; c++) values[i * width + c] += values[(i + stride) * width + c];
+        }
+    }
+}
