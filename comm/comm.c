@@ -29,7 +29,7 @@ comm *comm_start(int *argc, char ***argv) {
     int given, length;
     /* Threads compute, only the main one talks. A library that gives SINGLE says the same of one that never calls it elsewhere. */
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given);
-    fail_set_hook(abort_job);
+    if (comm_launched()) fail_set_hook(abort_job);       /* alone there is nobody to end, and MPI_Abort prints lines of its own */
     comm *c = must_zalloc(1, sizeof *c);
     c->chunk_bytes = (size_t)1 << 30;
     MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
@@ -37,7 +37,7 @@ comm *comm_start(int *argc, char ***argv) {
     char host[MPI_MAX_PROCESSOR_NAME + 1] = "";
     MPI_Get_processor_name(host, &length);
     memcpy(c->host, host, strlen(host) < sizeof c->host ? strlen(host) : sizeof c->host - 1);
-    if (c->size > 1) fail_set_place(c->rank, c->host);
+    if (c->size > 1) fail_set_hook(abort_job), fail_set_place(c->rank, c->host);
     MPI_Comm node;
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &node);
     MPI_Comm_rank(node, &c->node_rank);

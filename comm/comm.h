@@ -25,7 +25,7 @@ typedef struct comm {
 } comm;
 
 /* Collective. MPI_Init_thread(FUNNELED; SINGLE is accepted), names the place of error lines when size > 1, sets fail()'s hook
- * to MPI_Abort. Without a launcher: one rank, still through MPI (singleton). */
+ * to MPI_Abort. Without a launcher: one rank, still through MPI (singleton); fail() then just exits, its line stands alone. */
 comm *comm_start(int *argc, char ***argv);
 
 /* True when a launcher's environment variables are present (Open MPI, MPICH/Hydra, PMIx, Slurm step with PMI): decides, before any MPI
