@@ -27,9 +27,10 @@ bool comm_launched(void) {
 
 comm *comm_start(int *argc, char ***argv) {
     int given, length;
+    bool launched = comm_launched();     /* before MPI_Init_thread, which sets such variables itself */
     /* Threads compute, only the main one talks. A library that gives SINGLE says the same of one that never calls it elsewhere. */
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given);
-    if (comm_launched()) fail_set_hook(abort_job);       /* alone there is nobody to end, and MPI_Abort prints lines of its own */
+    if (launched) fail_set_hook(abort_job);       /* alone there is nobody to end, and MPI_Abort prints lines of its own */
     comm *c = must_zalloc(1, sizeof *c);
     c->chunk_bytes = (size_t)1 << 30;
     MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
