@@ -22,11 +22,13 @@ typedef struct vocab vocab;
 enum { VOCAB_PAD = 0 };    /* [PAD] must be id 0 */
 
 /* One token per line, id = line number from 0. EXIT_USAGE naming file and line: missing [PAD] [UNK] [CLS] [SEP] [MASK], [PAD] not
- * first, duplicate, empty line, invalid UTF-8, over 4 Mi tokens, a token over 1,000 bytes. A \r before \n is dropped.
- * path may be a Hugging Face folder: its vocab.txt is read, *lowercase / *strip_accents come from tokenizer_config.json
- * (vocab_casing() tells whether they were given). */
+ * first, duplicate, empty line, invalid UTF-8, NUL or \r inside a token, byte order mark, over 4 Mi tokens, a token over 1,000 bytes.
+ * A \r before \n is dropped. path may be a Hugging Face folder: its vocab.txt is read, and the casing in tokenizer_config.json kept for
+ * vocab_casing() (there do_lower_case is true unless said otherwise; EXIT_USAGE for tokenizers that are not BERT's). */
 int vocab_load(vocab **out, const char *path, error *e);
-void vocab_free(vocab *v);
+/* The same from memory; `where` stands for the path in messages. */
+int vocab_parse(vocab **out, const char *text, size_t bytes, const char *where, error *e);
+void vocab_free(vocab *v);                                               /* NULL is allowed */
 
 size_t vocab_size(const vocab *v);
 int32_t vocab_id(const vocab *v, const char *token, size_t bytes);       /* -1 when absent */
