@@ -1,0 +1,193 @@
+/* datagen/shard_build.c - see shard_build.h. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/files.h"
+#include "base/timer.h"
+#include "datagen/shard_build.h"
+#include "datagen/shard_rows.h"
+#include "datagen/shard_writer.h"
+
+/* A line that is rewritten on a terminal; else a line now and then. */
+static struct { double began, shown, every; bool quiet, terminal, any; } show;
+
+static void progress_start(bool quiet) {
+    show.quiet = quiet;
+    show.terminal = isatty(2);
+    show.began = show.shown = timer_now();
+    show.every = show.terminal ? 0.2 : 10;
+    show.any = false;
+}
+
+static void progress(const char *what, double done, double total, double megabytes) {
+    double now = timer_now(), spent = now - show.began;
+    if (show.quiet || now - show.shown < show.every) return;
+    char left[32] = "?";
+    if (done > 0 && total > 0) timer_format(left, sizeof left, spent * (total - done) / done);
+    fprintf(stderr, "%s%s: ", show.terminal ? "\r" : "", what);
+    if (total > 0) fprintf(stderr, "%.0f %% ", 100 * done / total);
+    if (megabytes > 0) fprintf(stderr, "%.1f MB, %.1f MB/s ", megabytes, megabytes / spent);
+    fprintf(stderr, "left %s%s", left, show.terminal ? "    " : "\n");
+    fflush(stderr);
+    show.shown = now;
+    show.any = true;
+}
+
+static void progress_end(void) {
+    if (show.any && show.terminal) fputc('\n', stderr);
+    show.any = false;
+}
+
+static const volatile sig_atomic_t *stop_flag;   /* a signal came */
+
+static bool read_progress(const corpus *c, const text_stream *t) {
+    (void)c;
+    progress("reading", (double)text_stream_bytes_read(t), (double)text_stream_bytes_total(t), (double)text_stream_bytes_read(t) / 1e6);
+    return !*stop_flag;
+}
+
+uint64_t build_first_row(uint64_t rows, uint64_t files, uint64_t i) { return rows / files * i + (i < rows % files ? i : rows % files); }
+
+static int stopped(error *e) {
+    if (!*stop_flag) return 0;
+    *e = (error){ .code = EXIT_MACHINE };
+    return EXIT_MACHINE;
+}
+
+static int read_corpus(const build_settings *s, const vocab *v, char *const *paths, size_t count, corpus *c, error *e) {
+    text_stream *t;
+    if (text_stream_open(&t, paths, count, &s->text, e)) return e->code;
+    tokenizer *k = tokenizer_new(v, s->words);
+    progress_start(s->quiet);
+    int code = corpus_read(c, t, k, vocab_unk(v), example_longest_segment(s->example.seq_length, s->example.next_sentence), s->invalid, read_progress, e);
+    progress_end();
+    tokenizer_free(k);
+    text_stream_close(t);
+    if (!code) code = stopped(e);
+    if (!code && !c->documents) code = error_set(e, EXIT_USAGE, "the text is empty; nothing to make shards of");
+    if (!code && c->documents == 1 && s->example.next_sentence)
+        code = error_set(e, EXIT_USAGE, "the text is a single document, but next-sentence pairs need two; put blank lines between documents, or give --no-nsp");
+    return code;
+}
+
+/* File i of m: rows [first, first + its rows) of the list. */
+static int write_file(const build_settings *s, const corpus *c, const example_words *w, const example_list *list, uint64_t first, manifest *m, size_t i,
+                      const char *folder, uint16_t *lengths, error *e) {
+    manifest_file *f = &m->file[i];
+    shard_writer_settings settings = { s->example.seq_length, s->example.max_predictions, s->example.next_sentence, s->words.lowercase, s->words.strip_accents,
+                                       m->vocab_hash, s->example.seed };
+    shard_writer *out = shard_writer_new(&settings, f->rows);
+    shard_rows *rows = shard_rows_make(s->example.seq_length, s->example.max_predictions, SHARD_CHUNK_ROWS);
+    int code = 0;
+    for (uint64_t at = 0; at < f->rows && !code; at += rows->count) {
+        rows->count = f->rows - at < SHARD_CHUNK_ROWS ? (size_t)(f->rows - at) : SHARD_CHUNK_ROWS;
+        for (size_t r = 0; r < rows->count; r++) lengths[first + at + r] = example_render(c, &s->example, w, &list->item[first + at + r], rows, r);
+        shard_writer_add(out, rows);
+        progress("writing", (double)(first + at + rows->count), (double)list->count, 0);
+        code = stopped(e);
+    }
+    char *path = files_join(folder, f->name);
+    if (!code) code = shard_writer_finish(out, path, f->content, e);
+    if (!code) code = sha256_file(path, f->sha256, &f->bytes, e);
+    if (shard_writer_max_id(out) > m->max_id) m->max_id = shard_writer_max_id(out);
+    free(path);
+    shard_rows_free(rows);
+    shard_writer_free(out);
+    return code;
+}
+
+static json *options_object(const build_settings *s) {
+    static const char *const invalid[] = { "fail", "replace", "skip" };
+    json *o = json_new_object();
+    json_set_int(o, "duplicates", s->duplicates);
+    json_set_real(o, "mask_prob", s->example.mask_prob);
+    json_set_bool(o, "split_sentences", s->text.split_sentences);
+    json_set_string(o, "invalid_utf8", invalid[s->invalid]);
+    if (s->text.json_key) json_set_string(o, "json_key", s->text.json_key);
+    return o;
+}
+
+static json *summary_object(const build_summary *b, uint32_t S) {
+    json *o = json_new_object();
+    json_set_int(o, "documents", (int64_t)b->documents);
+    json_set_int(o, "segments", (int64_t)b->segments);
+    json_set_int(o, "text_bytes", (int64_t)b->bytes);
+    json_set_int(o, "tokens", (int64_t)b->tokens);
+    json_set_int(o, "unknown_tokens", (int64_t)b->unknown);
+    json_set_int(o, "segments_left_out", (int64_t)b->skipped);
+    json_set_int(o, "rows", (int64_t)b->rows);
+    json_set_int(o, "random_next_rows", (int64_t)b->random_next);
+    json_set_int(o, "tokens_used", (int64_t)b->used);
+    json_set_real(o, "fill", (double)b->filled / ((double)b->rows * S));
+    return o;
+}
+
+/* All examples of all documents, in row order. */
+static void make_examples(const build_settings *s, const corpus *c, example_list *list, build_summary *out) {
+    for (uint32_t d = 0; d < s->duplicates; d++)
+        for (uint64_t i = 0; i < c->documents; i++) examples_of_document(c, &s->example, d, i, list);
+    examples_sort(list);
+    for (size_t i = 0; i < list->count; i++) {
+        const example *x = &list->item[i];
+        out->random_next += x->label;
+        out->used += x->a_count + (x->label ? 0u : x->b_count);
+        out->filled += (s->example.next_sentence ? 3u : 2u) + x->a_count + x->b_count;
+    }
+    out->rows = list->count;
+    out->files = (uint32_t)((list->count + SHARD_FILE_ROWS - 1) / SHARD_FILE_ROWS);
+}
+
+static int write_all(const build_settings *s, const vocab *v, const corpus *c, const example_list *list, const char *folder, build_summary *out, error *e) {
+    example_words w = { vocab_cls(v), vocab_sep(v), vocab_mask(v), (int32_t)vocab_size(v) };
+    manifest m = { .seq_length = s->example.seq_length, .max_predictions = s->example.max_predictions, .has_nsp = s->example.next_sentence,
+                   .lowercase = s->words.lowercase, .strip_accents = s->words.strip_accents, .specials = s->words.specials, .seed = s->example.seed };
+    memcpy(m.vocab_hash, vocab_hash(v), SHA256_HEX);
+    uint16_t *lengths = must_alloc(list->count, sizeof *lengths);
+    int code = 0;
+    progress_start(s->quiet);
+    for (uint32_t i = 0; i < out->files; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "training_%05u.hdf5", i);
+        manifest_add_file(&m, name, SHARD_TRAINING);
+    }
+    for (uint32_t i = 0; i < out->files && !code; i++) {
+        uint64_t first = build_first_row(out->rows, out->files, i);
+        m.file[i].rows = build_first_row(out->rows, out->files, i + 1) - first;
+        code = write_file(s, c, &w, list, first, &m, i, folder, lengths, e);
+    }
+    progress_end();
+    m.options = options_object(s);
+    m.summary = summary_object(out, s->example.seq_length);
+    if (!code) code = manifest_write_parts(&m, folder, (const uint16_t *const[2]){ lengths, NULL }, v, e);
+    if (!code) code = manifest_write(&m, folder, e);
+    free(lengths);
+    manifest_free(&m);
+    return code;
+}
+
+int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop, build_summary *out,
+                 error *e) {
+    double began = timer_now();
+    corpus c;
+    example_list list = {0};
+    *out = (build_summary){0};
+    stop_flag = stop;
+    corpus_init(&c, corpus_continuations(v));
+    int code = read_corpus(s, v, paths, count, &c, e);
+    if (!code) {
+        out->documents = c.documents;
+        out->segments = c.text_segments;
+        out->bytes = c.text_bytes;
+        out->tokens = c.token.count;
+        out->unknown = c.unknown;
+        out->skipped = c.skipped;
+        make_examples(s, &c, &list, out);
+        code = write_all(s, v, &c, &list, folder, out, e);
+    }
+    free(list.item);
+    corpus_free(&c);
+    out->seconds = timer_now() - began;
+    return code;
+}

@@ -1,0 +1,34 @@
+/* datagen/shard_build.h - from a text to a folder of shards. */
+#ifndef DATAGEN_SHARD_BUILD_H
+#define DATAGEN_SHARD_BUILD_H
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "datagen/examples.h"
+#include "datagen/manifest.h"
+
+enum { SHARD_FILE_ROWS = 65536 };   /* at most; files = ceil(rows / this), rows dealt evenly */
+
+typedef struct build_settings {
+    example_settings example;
+    uint32_t duplicates;
+    int invalid;                    /* of datagen/corpus.h */
+    tokenizer_settings words;
+    text_settings text;
+    bool quiet;
+} build_settings;
+
+typedef struct build_summary {
+    uint64_t documents, segments, bytes, tokens, unknown, skipped, rows, random_next, used, filled;   /* used: tokens in some A or true B, per duplicate */
+    uint32_t files;
+    double seconds;
+} build_summary;
+
+/* First row of file i of `files`: a function of the total only. */
+uint64_t build_first_row(uint64_t rows, uint64_t files, uint64_t i);
+
+/* Reads paths, writes shards, lengths, vocabulary and manifest into folder (empty, existing). Stops early, with EXIT_MACHINE and an empty text,
+ * when *stop becomes non-zero. */
+int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop, build_summary *out,
+                 error *e);
+#endif
