@@ -72,8 +72,8 @@ int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t lon
         size_t from = c->token.count;
         if (invalid != INVALID_REPLACE && !utf8_valid(line, bytes, &bad)) {
             if (invalid == INVALID_FAIL) {
-                return error_set(e, EXIT_USAGE, "%s:%zu: invalid UTF-8 (byte 0x%02X); convert the text, or use --invalid-utf8 replace or skip", text_stream_file(t),
-                                 text_stream_line_number(t), (unsigned char)line[bad]);
+                return error_set(e, EXIT_USAGE, "%s:%zu: invalid UTF-8 (byte 0x%02X); convert the text, or use --invalid-utf8 replace or skip",
+                                 text_stream_file(t), text_stream_line_number(t), (unsigned char)line[bad]);
             }
             c->skipped++;
         } else {

@@ -97,7 +97,8 @@ void examples_of_document(const corpus *c, const example_settings *s, uint32_t d
         chunk k = fill(c, at, segment, last, room);
         rng_key key = rng_open(s->seed, RNG_EXAMPLE, duplicate, document, number);
         example *x = append(out);
-        *x = (example){ .order = rng_u64(rng_open(s->seed, RNG_SHUFFLE, duplicate, document, number), 0), .document = document, .duplicate = duplicate, .chunk = number };
+        rng_key shuffle = rng_open(s->seed, RNG_SHUFFLE, duplicate, document, number);
+        *x = (example){ .order = rng_u64(shuffle, 0), .document = document, .duplicate = duplicate, .chunk = number };
         if (s->next_sentence) at = pair(c, &k, key, x);
         else {
             x->a = at;

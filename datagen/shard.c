@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/files.h"
-#include "datagen/manifest.h"
+#include "datagen/shard_manifest.h"
 #include "datagen/shard_hdf5.h"
 #include "datagen/shard_rows.h"
 
@@ -13,7 +13,7 @@ typedef struct seen { bool verified; off_t bytes; struct timespec changed; ino_t
 
 struct shard_folder {
     char *path;
-    manifest m;
+    shard_manifest m;
     shard_info info;
     char content[SHA256_HEX];
     seen *seen;                        /* by file */
@@ -51,9 +51,9 @@ static int check_hash(const char *path, const char *want, error *e) {
 }
 
 static int load_lengths(shard_folder *f, enum shard_split split, error *e) {
-    uint64_t rows = manifest_rows(&f->m, split);
+    uint64_t rows = shard_manifest_rows(&f->m, split);
     if (!rows) return 0;
-    char *path = files_join(f->path, manifest_lengths_name(split)), *data = NULL;
+    char *path = files_join(f->path, shard_manifest_lengths_name(split)), *data = NULL;
     size_t bytes = 0;
     int code = check_hash(path, f->m.lengths_hash[split], e);
     if (!code) code = files_read(path, rows * 2, &data, &bytes, e);
@@ -73,10 +73,10 @@ int shard_folder_open(shard_folder **out, const char *path, error *e) {
     *out = NULL;
     shard_folder *f = must_zalloc(1, sizeof *f);
     f->path = must_strdup(path);
-    int code = manifest_read(&f->m, path, e);
+    int code = shard_manifest_read(&f->m, path, e);
     if (!code) {
         f->seen = must_zalloc(f->m.files, sizeof *f->seen);
-        manifest_content_hash(&f->m, f->content);
+        shard_manifest_content_hash(&f->m, f->content);
     }
     seen now;
     for (size_t i = 0; i < f->m.files && !code; i++) code = look(f, i, &now, e);
@@ -90,9 +90,9 @@ int shard_folder_open(shard_folder **out, const char *path, error *e) {
         shard_folder_free(f);
         return code;
     }
-    const manifest *m = &f->m;
+    const shard_manifest *m = &f->m;
     f->info = (shard_info){ .path = f->path, .seq_length = m->seq_length, .max_predictions = m->max_predictions,
-        .rows = { manifest_rows(m, SHARD_TRAINING), manifest_rows(m, SHARD_TEST) }, .vocab_size = m->vocab_size, .max_id = m->max_id,
+        .rows = { shard_manifest_rows(m, SHARD_TRAINING), shard_manifest_rows(m, SHARD_TEST) }, .vocab_size = m->vocab_size, .max_id = m->max_id,
         .vocab_hash = m->vocab_hash, .content_hash = f->content, .lowercase = m->lowercase, .strip_accents = m->strip_accents,
         .has_nsp = m->has_nsp, .seed = m->seed };
     *out = f;
@@ -102,7 +102,7 @@ int shard_folder_open(shard_folder **out, const char *path, error *e) {
 void shard_folder_free(shard_folder *f) {
     if (!f) return;
     shard_file_close(f->open);
-    manifest_free(&f->m);
+    shard_manifest_free(&f->m);
     free(f->seen);
     free(f->lengths[0]);
     free(f->lengths[1]);
@@ -166,12 +166,7 @@ static int read_part(shard_folder *f, size_t file, uint64_t in_file, uint64_t in
     size_t S = f->m.seq_length, P = f->m.max_predictions, at = r->count;
     shard_rows part = { n, n, r->input_ids + at * S, r->input_mask + at * S, r->segment_ids + at * S, r->positions + at * P, r->labels + at * P,
                         r->next_sentence + at };
-    void *const into[SHARD_DATASETS] = { part.input_ids, part.input_mask, part.segment_ids, part.positions, part.labels, part.next_sentence };
-    if (use_file(f, file, e)) return e->code;
-    for (int d = 0; d < SHARD_DATASETS; d++) {
-        if (d == DATA_NEXT && !f->m.has_nsp) memset(part.next_sentence, 0, n);
-        else if (shard_file_read(f->open, (enum shard_dataset)d, in_file, n, into[d], e)) return e->code;
-    }
+    if (use_file(f, file, e) || shard_file_read_rows(f->open, in_file, n, &part, e)) return e->code;
     shard_rows_limits limits = { f->m.seq_length, f->m.max_predictions, MANIFEST_LONGEST_ROW, (int64_t)f->m.vocab_size,
                                  f->lengths[f->m.file[file].split] + in_split };
     char *path = files_join(f->path, f->m.file[file].name);

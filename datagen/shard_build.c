@@ -73,9 +73,9 @@ static int read_corpus(const build_settings *s, const vocab *v, char *const *pat
 }
 
 /* File i of m: rows [first, first + its rows) of the list. */
-static int write_file(const build_settings *s, const corpus *c, const example_words *w, const example_list *list, uint64_t first, manifest *m, size_t i,
+static int write_file(const build_settings *s, const corpus *c, const example_words *w, const example_list *list, uint64_t first, shard_manifest *m, size_t i,
                       const char *folder, uint16_t *lengths, error *e) {
-    manifest_file *f = &m->file[i];
+    shard_manifest_file *f = &m->file[i];
     shard_writer_settings settings = { s->example.seq_length, s->example.max_predictions, s->example.next_sentence, s->words.lowercase, s->words.strip_accents,
                                        m->vocab_hash, s->example.seed };
     shard_writer *out = shard_writer_new(&settings, f->rows);
@@ -141,7 +141,7 @@ static void make_examples(const build_settings *s, const corpus *c, example_list
 
 static int write_all(const build_settings *s, const vocab *v, const corpus *c, const example_list *list, const char *folder, build_summary *out, error *e) {
     example_words w = { vocab_cls(v), vocab_sep(v), vocab_mask(v), (int32_t)vocab_size(v) };
-    manifest m = { .seq_length = s->example.seq_length, .max_predictions = s->example.max_predictions, .has_nsp = s->example.next_sentence,
+    shard_manifest m = { .seq_length = s->example.seq_length, .max_predictions = s->example.max_predictions, .has_nsp = s->example.next_sentence,
                    .lowercase = s->words.lowercase, .strip_accents = s->words.strip_accents, .specials = s->words.specials, .seed = s->example.seed };
     memcpy(m.vocab_hash, vocab_hash(v), SHA256_HEX);
     uint16_t *lengths = must_alloc(list->count, sizeof *lengths);
@@ -150,7 +150,7 @@ static int write_all(const build_settings *s, const vocab *v, const corpus *c, c
     for (uint32_t i = 0; i < out->files; i++) {
         char name[32];
         snprintf(name, sizeof name, "training_%05u.hdf5", i);
-        manifest_add_file(&m, name, SHARD_TRAINING);
+        shard_manifest_add_file(&m, name, SHARD_TRAINING);
     }
     for (uint32_t i = 0; i < out->files && !code; i++) {
         uint64_t first = build_first_row(out->rows, out->files, i);
@@ -160,15 +160,15 @@ static int write_all(const build_settings *s, const vocab *v, const corpus *c, c
     progress_end();
     m.options = options_object(s);
     m.summary = summary_object(out, s->example.seq_length);
-    if (!code) code = manifest_write_parts(&m, folder, (const uint16_t *const[2]){ lengths, NULL }, v, e);
-    if (!code) code = manifest_write(&m, folder, e);
+    if (!code) code = shard_manifest_write_parts(&m, folder, (const uint16_t *const[2]){ lengths, NULL }, v, e);
+    if (!code) code = shard_manifest_write(&m, folder, e);
     free(lengths);
-    manifest_free(&m);
+    shard_manifest_free(&m);
     return code;
 }
 
-int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop, build_summary *out,
-                 error *e) {
+int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop,
+                 build_summary *out, error *e) {
     double began = timer_now();
     corpus c;
     example_list list = {0};

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "datagen/examples.h"
-#include "datagen/manifest.h"
+#include "datagen/shard_manifest.h"
 
 enum { SHARD_FILE_ROWS = 65536 };   /* at most; files = ceil(rows / this), rows dealt evenly */
 
@@ -29,6 +29,6 @@ uint64_t build_first_row(uint64_t rows, uint64_t files, uint64_t i);
 
 /* Reads paths, writes shards, lengths, vocabulary and manifest into folder (empty, existing). Stops early, with EXIT_MACHINE and an empty text,
  * when *stop becomes non-zero. */
-int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop, build_summary *out,
-                 error *e);
+int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop,
+                 build_summary *out, error *e);
 #endif

@@ -7,7 +7,7 @@
 
 static const uint64_t most_rows = (uint64_t)1 << 40;
 static const uint64_t most_chunk_bytes = (uint64_t)256 << 20;
-enum { LONGEST_ROW = 65535, HASH_ROWS = 4096 };
+enum { LONGEST_ROW = 65535, HASH_BYTES = 4 << 20 };
 
 struct shard_file {
     char *path;
@@ -16,7 +16,8 @@ struct shard_file {
 };
 
 const char *shard_dataset_name(enum shard_dataset d) {
-    static const char *const names[SHARD_DATASETS] = { "input_ids", "input_mask", "segment_ids", "masked_lm_positions", "masked_lm_ids", "next_sentence_labels" };
+    static const char *const names[SHARD_DATASETS] =
+        { "input_ids", "input_mask", "segment_ids", "masked_lm_positions", "masked_lm_ids", "next_sentence_labels" };
     return names[d];
 }
 
@@ -59,7 +60,8 @@ static const char *storage_fault(hid_t data, int rank) {
         unsigned flags, config;
         size_t values = 0;
         H5Z_filter_t id = H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
-        if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32) fault = "it has a filter other than deflate, shuffle, fletcher32";
+        if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
+            fault = "it has a filter other than deflate, shuffle, fletcher32";
     }
     H5Pclose(list);
     return fault;
@@ -148,6 +150,16 @@ int shard_file_read(shard_file *f, enum shard_dataset d, uint64_t first, size_t 
                      (unsigned long long)first, (unsigned long long)(first + n - 1));
 }
 
+int shard_file_read_rows(shard_file *f, uint64_t first, size_t n, shard_rows *r, error *e) {
+    void *const into[SHARD_DATASETS] = { r->input_ids, r->input_mask, r->segment_ids, r->positions, r->labels, r->next_sentence };
+    for (int d = 0; d < SHARD_DATASETS; d++) {
+        if (d == DATA_NEXT && !f->shape.has_nsp) memset(r->next_sentence, 0, n);
+        else if (shard_file_read(f, (enum shard_dataset)d, first, n, into[d], e)) return e->code;
+    }
+    r->count = n;
+    return 0;
+}
+
 int shard_file_content_hash(shard_file *f, char hex[65], error *e) {
     sha256 hash;
     sha256_init(&hash);
@@ -156,9 +168,10 @@ int shard_file_content_hash(shard_file *f, char hex[65], error *e) {
         enum shard_dataset d = (enum shard_dataset)i;
         if (d == DATA_NEXT && !f->shape.has_nsp) break;
         size_t row = shard_dataset_columns(d, &f->shape) * shard_dataset_width(d);
-        char *block = must_alloc(HASH_ROWS, row);
-        for (uint64_t at = 0; at < f->shape.rows && !code; at += HASH_ROWS) {
-            size_t n = f->shape.rows - at < HASH_ROWS ? (size_t)(f->shape.rows - at) : HASH_ROWS;
+        size_t most = HASH_BYTES / row;                        /* at least 16, since a row has at most 65,535 values */
+        char *block = must_alloc(most, row);
+        for (uint64_t at = 0; at < f->shape.rows && !code; at += most) {
+            size_t n = f->shape.rows - at < most ? (size_t)(f->shape.rows - at) : most;
             code = shard_file_read(f, d, at, n, block, e);
             sha256_add(&hash, block, n * row);
         }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/fail.h"   /* error */
+#include "datagen/shard.h"   /* shard_rows */
 
 enum shard_dataset { DATA_INPUT_IDS, DATA_INPUT_MASK, DATA_SEGMENT_IDS, DATA_POSITIONS, DATA_LABELS, DATA_NEXT, SHARD_DATASETS };
 
@@ -30,6 +30,9 @@ const shard_shape *shard_file_shape(const shard_file *f);
 /* Rows [first, first + n) of one dataset into out (n × columns × width bytes; int32 or int8, whatever integer the file holds). Values that do not
  * fit become the nearest that does. EXIT_USAGE when a chunk cannot be read. */
 int shard_file_read(shard_file *f, enum shard_dataset d, uint64_t first, size_t n, void *out, error *e);
+
+/* All datasets of n rows into r (its capacity at least n), unchecked; next_sentence is zeroed where the file has none. */
+int shard_file_read_rows(shard_file *f, uint64_t first, size_t n, shard_rows *r, error *e);
 
 /* SHA-256 over the datasets in the order above, little-endian, rows in order. */
 int shard_file_content_hash(shard_file *f, char hex[65], error *e);

@@ -19,28 +19,44 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const option_spec table[] = {
-    {"vocab", OPTION_TEXT, AT(vocab), .unit = "file", .flags = OPTION_REQUIRED, .help = "vocabulary, one token per line, or a Hugging Face folder (then with its casing)"},
-    {"output", OPTION_TEXT, AT(output), .unit = "folder", .flags = OPTION_REQUIRED | OPTION_LOCAL, .help = "where the shards go"},
-    {"force", OPTION_SWITCH, AT(force), .flags = OPTION_LOCAL, .help = "replace finished shards at the output"},
-    {"cased", OPTION_SWITCH, AT(cased), .help = "keep capitals"},
-    {"strip-accents", OPTION_CHOICE, AT(strip_accents), .choices = "auto|yes|no", .initial = "auto", .help = "drop accents; auto: when uncased, as Hugging Face"},
-    {"special-tokens", OPTION_CHOICE, AT(special_tokens), .choices = "split|keep", .initial = "split", .help = "[MASK] and the like in the text: ordinary characters, or the token"},
-    {"seq-length", OPTION_INT, AT(seq_length), .low = 8, .high = 65535, .initial = "128", .unit = "tokens", .help = "tokens of a row, [CLS] and [SEP] included"},
-    {"max-predictions", OPTION_INT, AT(max_predictions), .low = 0, .high = 65535, .initial = "0", .unit = "tokens", .help = "masked tokens of a row at most; 0: 5/32 of seq-length, rounded up"},
-    {"mask-prob", OPTION_REAL, AT(mask_prob), .low = 0, .high = 1, .initial = "0.15", .help = "share of tokens that are masked"},
-    {"duplicates", OPTION_INT, AT(duplicates), .low = 1, .high = 1000, .initial = "1", .help = "times that the text is used, with other pairs and masks"},
-    {"no-nsp", OPTION_SWITCH, AT(no_nsp), .help = "rows of one segment, [CLS] A [SEP], without next-sentence labels"},
-    {"split-sentences", OPTION_SWITCH, AT(split_sentences), .help = "lines are paragraphs: cut them into sentences (English rules)"},
-    {"json-key", OPTION_TEXT, AT(json_key), .unit = "key", .help = "where the text is in lines of .jsonl files (default text); standard input is then JSON lines too"},
-    {"invalid-utf8", OPTION_CHOICE, AT(invalid_utf8), .choices = "fail|replace|skip", .initial = "fail", .help = "text that is not UTF-8: refuse, read as U+FFFD, or leave the segment out"},
-    {"seed", OPTION_INT, AT(seed), .low = 0, .high = 9007199254740992.0, .initial = "12345", .help = "of pairs, masks and row order"},
+    {"vocab", OPTION_TEXT, AT(vocab), .unit = "file", .flags = OPTION_REQUIRED,
+     .help = "vocabulary, one token per line, or a Hugging Face folder (then with its casing)"},
+    {"output", OPTION_TEXT, AT(output), .unit = "folder", .flags = OPTION_REQUIRED | OPTION_LOCAL,
+     .help = "where the shards go"},
+    {"force", OPTION_SWITCH, AT(force), .flags = OPTION_LOCAL,
+     .help = "replace finished shards at the output"},
+    {"cased", OPTION_SWITCH, AT(cased),
+     .help = "keep capitals"},
+    {"strip-accents", OPTION_CHOICE, AT(strip_accents), .choices = "auto|yes|no", .initial = "auto",
+     .help = "drop accents; auto: when uncased, as Hugging Face"},
+    {"special-tokens", OPTION_CHOICE, AT(special_tokens), .choices = "split|keep", .initial = "split",
+     .help = "[MASK] and the like in the text: ordinary characters, or the token"},
+    {"seq-length", OPTION_INT, AT(seq_length), .low = 8, .high = 65535, .initial = "128", .unit = "tokens",
+     .help = "tokens of a row, [CLS] and [SEP] included"},
+    {"max-predictions", OPTION_INT, AT(max_predictions), .low = 0, .high = 65535, .initial = "0", .unit = "tokens",
+     .help = "masked tokens of a row at most; 0: 5/32 of seq-length, rounded up"},
+    {"mask-prob", OPTION_REAL, AT(mask_prob), .low = 0, .high = 1, .initial = "0.15",
+     .help = "share of tokens that are masked"},
+    {"duplicates", OPTION_INT, AT(duplicates), .low = 1, .high = 1000, .initial = "1",
+     .help = "times that the text is used, with other pairs and masks"},
+    {"no-nsp", OPTION_SWITCH, AT(no_nsp),
+     .help = "rows of one segment, [CLS] A [SEP], without next-sentence labels"},
+    {"split-sentences", OPTION_SWITCH, AT(split_sentences),
+     .help = "lines are paragraphs: cut them into sentences (English rules)"},
+    {"json-key", OPTION_TEXT, AT(json_key), .unit = "key",
+     .help = "where the text is in lines of .jsonl files (default text); standard input is then JSON lines too"},
+    {"invalid-utf8", OPTION_CHOICE, AT(invalid_utf8), .choices = "fail|replace|skip", .initial = "fail",
+     .help = "text that is not UTF-8: refuse, read as U+FFFD, or leave the segment out"},
+    {"seed", OPTION_INT, AT(seed), .low = 0, .high = 9007199254740992.0, .initial = "12345",
+     .help = "of pairs, masks and row order"},
 };
 
 static const option_program program = {
     .name = "bert-shard", .summary = "turns text into HDF5 shards of masked-language-model and next-sentence examples",
     .usage = "bert-shard --vocab vocab.txt --seq-length 128 --output DIR TEXT...",
-    .details = "TEXT is files, folders (all files in them, recursively, names in bytewise order) or - for standard input; plain, gzip or zstd; one sentence per "
-               "line and a blank line between documents, or .jsonl with one document per line. Equal text, vocabulary and options give equal bytes.\n\n"
+    .details = "TEXT is files, folders (all files in them, recursively, names in bytewise order) or - for standard input; plain, gzip or zstd; one "
+               "sentence per line and a blank line between documents, or .jsonl with one document per line.\n"
+               "Equal text, vocabulary and options give equal bytes.\n\n"
                "Exit codes: 0 done; 1 the machine failed; 2 usage, text or output not usable.",
     .table = table, .count = sizeof table / sizeof *table, .positionals = true,
 };
@@ -50,7 +66,8 @@ static void on_signal(int number) { stop = number; }
 
 /* Under a launcher every rank would do the whole work. The variables are those of Open MPI, PMIx, Hydra and Slurm. */
 static int refuse_ranks(error *e, bool *silent) {
-    static const char *const names[][2] = { { "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK" }, { "PMI_SIZE", "PMI_RANK" }, { "SLURM_STEP_NUM_TASKS", "SLURM_PROCID" } };
+    static const char *const names[][2] =
+        { { "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK" }, { "PMI_SIZE", "PMI_RANK" }, { "SLURM_STEP_NUM_TASKS", "SLURM_PROCID" } };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *size = getenv(names[i][0]), *rank = getenv(names[i][1]);
         if (!size || atoi(size) < 2) continue;

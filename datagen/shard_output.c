@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/files.h"
-#include "datagen/manifest.h"
+#include "datagen/shard_manifest.h"
 #include "datagen/shard_output.h"
 
 static char *without_slashes(const char *path) {

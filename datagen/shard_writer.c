@@ -104,7 +104,8 @@ static void content_hash(shard_writer *w, char hex[SHA256_HEX]) {
         for (uint64_t i = 0; i < w->chunks; i++) {
             uint64_t rows = i + 1 < w->chunks ? w->chunk_rows : w->shape.rows - i * w->chunk_rows;
             uLongf bytes = (uLongf)(w->chunk_rows * row_bytes(w, d));
-            if (uncompress(w->scratch, &bytes, w->chunk[d][i].data, (uLong)w->chunk[d][i].bytes - 4) != Z_OK) fail(EXIT_MACHINE, "zlib cannot read its own output: check this machine's memory");
+            if (uncompress(w->scratch, &bytes, w->chunk[d][i].data, (uLong)w->chunk[d][i].bytes - 4) != Z_OK)
+                fail(EXIT_MACHINE, "zlib cannot read its own output: check this machine's memory");
             sha256_add(&hash, w->scratch, rows * row_bytes(w, d));
         }
     }
