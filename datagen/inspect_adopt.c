@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include "base/files.h"
 #include "datagen/inspect.h"
-#include "datagen/shard_hdf5.h"
+#include "datagen/shard_file.h"
 #include "datagen/shard_manifest.h"
 #include "datagen/shard_rows.h"
 

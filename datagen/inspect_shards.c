@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/files.h"
 #include "datagen/inspect.h"
-#include "datagen/shard_hdf5.h"
+#include "datagen/shard_file.h"
 #include "datagen/shard_manifest.h"
 #include "datagen/shard_rows.h"
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include "base/files.h"
 #include "datagen/shard_manifest.h"
-#include "datagen/shard_hdf5.h"
+#include "datagen/shard_file.h"
 #include "datagen/shard_rows.h"
 
 typedef struct seen { bool verified; off_t bytes; struct timespec changed; ino_t inode; } seen;

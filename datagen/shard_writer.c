@@ -164,7 +164,7 @@ static hid_t create_file(const char *path) {
 
 int shard_writer_finish(shard_writer *w, const char *path, char hex[SHA256_HEX], error *e) {
     assert(w->added == w->chunks);
-    shard_hdf5_start();
+    shard_file_start();
     content_hash(w, hex);
     hid_t file = create_file(path);
     int bad = file < 0;

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "datagen/shard.h"
-#include "datagen/shard_hdf5.h"
+#include "datagen/shard_file.h"
 
 enum { SHARD_FORMAT_VERSION = 1, SHARD_CHUNK_ROWS = 256, SHARD_DEFLATE_LEVEL = 4 };
 

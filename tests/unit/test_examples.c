@@ -157,7 +157,7 @@ static void test_order_and_keys(void **state) {
 static void test_predictions_round_half_to_even(void **state) {
     (void)state;
     example_settings s = settings(512);
-    const struct { uint32_t length, count; } known[] = { { 4, 1 }, { 10, 2 }, { 30, 4 }, { 50, 8 }, { 110, 16 }, { 512, 77 } };   /* Python: round(length * 0.15) */
+    const struct { uint32_t length, count; } known[] = { { 4, 1 }, { 10, 2 }, { 30, 4 }, { 50, 8 }, { 110, 16 }, { 512, 77 } };   /* Python's round() */
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) assert_int_equal(example_predictions(&s, known[i].length), known[i].count);
     s.max_predictions = 20;
     assert_int_equal(example_predictions(&s, 512), 20);
@@ -198,7 +198,8 @@ static void test_masks(void **state) {
     }
     if (fabs(kind[0] / total - 0.8) > 0.01 || fabs(kind[1] / total - 0.1) > 0.01 || fabs(kind[2] / total - 0.1) > 0.01)
         fail_msg("[MASK] %.4f, kept %.4f, random %.4f of %.0f", kind[0] / total, kind[1] / total, kind[2] / total, total);
-    for (int i = 0; i < 3; i++) if (fabs(per_third[i] / total - 1.0 / 3) > 0.02) fail_msg("third %d of the rows has a share of %.4f of the masks", i, per_third[i] / total);
+    for (int i = 0; i < 3; i++)
+        if (fabs(per_third[i] / total - 1.0 / 3) > 0.02) fail_msg("third %d of the rows has a share of %.4f of the masks", i, per_third[i] / total);
     shard_rows_free(r);
     free(list.item);
     corpus_free(&c);

@@ -78,7 +78,8 @@ static void make_folder(int32_t bad_id) {
     shard_manifest_add_file(&m, "training_00001.hdf5", SHARD_TRAINING);
     write_shard(in_folder("training_00000.hdf5"), 0, file_rows[0], 0, &m.file[0], lengths);
     write_shard(in_folder("training_00001.hdf5"), file_rows[0], file_rows[1], bad_id, &m.file[1], lengths);
-    if (shard_manifest_write_parts(&m, folder, (const uint16_t *const[2]){ lengths, NULL }, v, &e) || shard_manifest_write(&m, folder, &e)) fail_msg("%s", e.text);
+    if (shard_manifest_write_parts(&m, folder, (const uint16_t *const[2]){ lengths, NULL }, v, &e)
+        || shard_manifest_write(&m, folder, &e)) fail_msg("%s", e.text);
     free(lengths);
     shard_manifest_free(&m);
     vocab_free(v);
@@ -155,7 +156,8 @@ static void expect(int code, int want, const error *e, const char *what, const c
 
 static void test_damage_is_found(void **state) {
     (void)state;
-    static const struct { const char *name; long at; int code; } flips[] = { { "training_00000.hdf5", 3000, EXIT_CORRUPT }, { "training_00001.hdf5", -1, EXIT_CORRUPT },
+    static const struct { const char *name; long at; int code; } flips[] = {
+        { "training_00000.hdf5", 3000, EXIT_CORRUPT }, { "training_00001.hdf5", -1, EXIT_CORRUPT },
         { "lengths.u16", 10, EXIT_CORRUPT }, { "vocab.txt", 40, EXIT_CORRUPT }, { "manifest.json", 69, EXIT_CORRUPT }, { "manifest.json", 0, EXIT_USAGE } };
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         shard_folder *f = NULL;
@@ -172,7 +174,8 @@ static void test_damage_is_found(void **state) {
 
 static void test_missing_and_truncated(void **state) {
     (void)state;
-    static const struct { const char *name; int code; } gone[] = { { "manifest.json", EXIT_USAGE }, { "training_00001.hdf5", EXIT_USAGE }, { "lengths.u16", EXIT_USAGE } };
+    static const struct { const char *name; int code; } gone[] = {
+        { "manifest.json", EXIT_USAGE }, { "training_00001.hdf5", EXIT_USAGE }, { "lengths.u16", EXIT_USAGE } };
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
         shard_folder *f;
         error e = {0};
@@ -227,7 +230,8 @@ static void test_row_check(void **state) {
     shard_rows_limits limits = { S, P, S, 10, NULL };
     r->count = 1;
     for (int k = 0; k < 9; k++) {
-        static const char *const words[] = { "", "input_ids", "input_mask", "input_mask", "segment_ids", "outside the tokens", "ascending", "masked_lm_ids", "next_sentence" };
+        static const char *const words[] =
+            { "", "input_ids", "input_mask", "input_mask", "segment_ids", "outside the tokens", "ascending", "masked_lm_ids", "next_sentence" };
         error e = {0};
         fill_row(r, 0, 1);
         if (k == 1) r->input_ids[2] = -1;

@@ -207,7 +207,8 @@ static void test_sentences(void **state) {
     (void)state;
     const struct { const char *text, *want; } cases[] = {
         { "He came. She went.", "He came.|She went.||" },
-        { "Mr. Smith met Dr. J. R. Brown at 3 p.m. in the U.S. Senate. It rained!", "Mr. Smith met Dr. J. R. Brown at 3 p.m. in the U.S. Senate.|It rained!||" },
+        { "Mr. Smith met Dr. J. R. Brown at 3 p.m. in the U.S. Senate. It rained!",
+          "Mr. Smith met Dr. J. R. Brown at 3 p.m. in the U.S. Senate.|It rained!||" },
         { "\"Go!\" he said. \"Why?\" (No. 7 was his.) Then No. He left.", "\"Go!\" he said.|\"Why?\"|(No. 7 was his.)|Then No.|He left.||" },
         { "See p. 12 and vol. 3, e.g. this. And so did I. We met.", "See p. 12 and vol. 3, e.g. this.|And so did I.|We met.||" },
         { "Pi is 3.14 or so... and on. What?! Yes", "Pi is 3.14 or so... and on.|What?!|Yes||" },
@@ -223,7 +224,8 @@ static void test_sentences(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines_and_documents), cmocka_unit_test(test_folders_in_order), cmocka_unit_test(test_compressed), cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_lines_and_documents), cmocka_unit_test(test_folders_in_order), cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_json_lines), cmocka_unit_test(test_raw_lines), cmocka_unit_test(test_sentences),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

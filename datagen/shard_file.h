@@ -1,9 +1,9 @@
-/* datagen/shard_hdf5.h - one HDF5 file with the NVIDIA keys, read without trust.
+/* datagen/shard_file.h - one HDF5 file with the NVIDIA keys, read without trust.
  *
  * Promise: nothing is allocated for a size that was not checked, and only what a shard may hold is followed: hard links, integer
  * datasets, the filters deflate, shuffle and fletcher32. Plug-ins, external files, virtual datasets are refused. */
-#ifndef DATAGEN_SHARD_HDF5_H
-#define DATAGEN_SHARD_HDF5_H
+#ifndef DATAGEN_SHARD_FILE_H
+#define DATAGEN_SHARD_FILE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@ size_t shard_dataset_width(enum shard_dataset d);                              /
 size_t shard_dataset_columns(enum shard_dataset d, const shard_shape *s);      /* S, P or 1 */
 
 /* Quiets libhdf5's own messages, forbids plug-ins and file locks (shared file systems often have none). Called by the functions below. */
-void shard_hdf5_start(void);
+void shard_file_start(void);
 
 typedef struct shard_file shard_file;
 

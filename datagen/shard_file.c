@@ -1,9 +1,9 @@
-/* datagen/shard_hdf5.c - see shard_hdf5.h. Only calls that HDF5 1.10 and 1.14 both have. */
+/* datagen/shard_file.c - see shard_file.h. Only calls that HDF5 1.10 and 1.14 both have. */
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/sha256.h"
-#include "datagen/shard_hdf5.h"
+#include "datagen/shard_file.h"
 
 static const uint64_t most_rows = (uint64_t)1 << 40;
 static const uint64_t most_chunk_bytes = (uint64_t)256 << 20;
@@ -27,7 +27,7 @@ size_t shard_dataset_columns(enum shard_dataset d, const shard_shape *s) {
     return d == DATA_NEXT ? 1 : d == DATA_POSITIONS || d == DATA_LABELS ? s->max_predictions : s->seq_length;
 }
 
-void shard_hdf5_start(void) {
+void shard_file_start(void) {
     static bool started;
     if (started) return;
     started = true;
@@ -109,7 +109,7 @@ static int open_dataset(shard_file *f, enum shard_dataset d, error *e) {
 }
 
 int shard_file_open(shard_file **out, const char *path, error *e) {
-    shard_hdf5_start();
+    shard_file_start();
     *out = NULL;
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file < 0) return error_set(e, EXIT_USAGE, "%s: not a readable HDF5 file", path);
