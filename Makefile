@@ -34,7 +34,7 @@ OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(c
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
 
-.PHONY: all tests check lint asan bench demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster lint asan bench demo deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -71,6 +71,37 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT='-O1 $(SANITIZE)' all tests
 	@BUILD=$(BUILD)/asan VENV=$(VENV) tests/run.sh sanitizer
+
+# What the build and the demo need; what the tests need besides. Installed with apt as root, else named.
+deps:
+	@cluster/deps.sh
+deps-check:
+	@cluster/deps.sh check
+
+# Text to a trained model in ten minutes; other text: make demo TEXT=FILE.
+demo:
+	@MAKE='$(MAKE)' BUILD='$(BUILD)' TEXT='$(TEXT)' cluster/demo.sh
+
+# The batch job under a real Slurm of two nodes on this machine.
+check-cluster: all
+	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh cluster
+
+# Programs with man pages and completion; configurations and the batch job under share/bert-pretrain.
+SHARE := share/bert-pretrain
+INSTALL_TO = $(DESTDIR)$(PREFIX)
+install: all
+	@for p in $(notdir $(BUILT)); do \
+	   install -D -m 755 $(BUILD)/$$p '$(INSTALL_TO)'/bin/$$p && \
+	   for d in man:share/man/man1/$$p.1 bash:share/bash-completion/completions/$$p; do \
+	      $(BUILD)/$$p --print-docs $${d%%:*} > $(BUILD)/document && install -D -m 644 $(BUILD)/document '$(INSTALL_TO)'/$${d#*:} || exit 1; done; done
+	@for f in configs/*.yaml configs/models/*.json cluster/pretrain.sbatch; do \
+	   install -D -m 644 $$f '$(INSTALL_TO)/$(SHARE)'/$$f || exit 1; done
+	@echo 'installed in $(INSTALL_TO)'
+
+uninstall:
+	rm -f $(foreach p,$(PROGRAMS),'$(INSTALL_TO)/bin/$(p)' '$(INSTALL_TO)/share/man/man1/$(p).1' \
+	   '$(INSTALL_TO)/share/bash-completion/completions/$(p)')
+	rm -rf '$(INSTALL_TO)/$(SHARE)'
 
 # Every option of every program, from the tables that also parse them.
 docs: all

@@ -14,11 +14,11 @@ mkdir -p "$demo/stages" || exit 2
 say() { printf '\n== %s\n' "$*"; }
 die() { echo "demo: $*" >&2; exit "${code:-1}"; }
 
-# stage NAME INPUTS COMMAND...: skipped when the same command finished on the same inputs. INPUTS: files and folders, space-separated.
+# stage NAME INPUT... -- COMMAND...: skipped when the same command finished on the same inputs (files and folders).
 stage() {
-    local name=$1 inputs=$2 key began=$SECONDS; shift 2
-    # shellcheck disable=SC2086   # words on purpose
-    key=$(printf '%s ' "$@"; find $inputs -type f -exec cksum {} + | sort)
+    local name=$1 inputs=() key began=$SECONDS; shift
+    while [ "$1" != -- ]; do inputs+=("$1"); shift; done; shift
+    key=$(printf '%s ' "$@"; find -L "${inputs[@]}" -type f -exec cksum {} + | sort)
     if [ "$(cat "$demo/stages/$name" 2>/dev/null)" = "$key" ]; then say "$name: finished before"; return 0; fi
     say "$name: $*"
     rm -f "$demo/stages/$name"
@@ -41,7 +41,7 @@ perl_text() {
     find "$folder/files" -name '*.pod' ! -name 'perltoc.pod' ! -name 'perlapi.pod' ! -name 'perl*delta.pod' ! -name 'perluniprops.pod' \
         ! -name 'perlcn.pod' ! -name 'perljp.pod' ! -name 'perlko.pod' ! -name 'perltw.pod' | LC_ALL=C sort >"$folder/list"
     [ -s "$folder/list" ] || { echo "demo: the package perl-doc holds no .pod file" >&2; return 1; }
-    xargs env LC_ALL=C awk -f cluster/pod_to_text.awk <"$folder/list" >"$demo/text.part" && mv "$demo/text.part" "$demo/text" && rm -rf "$folder"
+    xargs -d '\n' env LC_ALL=C awk -f cluster/pod_to_text.awk <"$folder/list" >"$demo/text.part" && mv "$demo/text.part" "$demo/text" && rm -rf "$folder"
 }
 
 # Cores (not hardware threads) that this shell may use; bounded by a container's share of time.
@@ -79,11 +79,11 @@ if [ -n "$TEXT" ]; then
     [ -r "$TEXT" ] || { code=2; die "$TEXT: no such text"; }
     text=$TEXT
 else
-    stage text cluster/pod_to_text.awk perl_text
+    stage text cluster/pod_to_text.awk -- perl_text
     text=$demo/text
 fi
-stage vocabulary "$BUILD/bert-vocab $text" "$BUILD/bert-vocab" --size 8000 --force --output "$demo/vocab.txt" "$text"
-stage shards "$BUILD/bert-shard $text $demo/vocab.txt" "$BUILD/bert-shard" --vocab "$demo/vocab.txt" --split-sentences --seq-length 128 --force \
+stage vocabulary "$BUILD/bert-vocab" "$text" -- "$BUILD/bert-vocab" --size 8000 --force --output "$demo/vocab.txt" "$text"
+stage shards "$BUILD/bert-shard" "$text" "$demo/vocab.txt" -- "$BUILD/bert-shard" --vocab "$demo/vocab.txt" --split-sentences --seq-length 128 --force \
     --output "$demo/shards" "$text"
 
 # Two ranks, bound to half of the cores each; one core for both: unbound.
@@ -96,13 +96,12 @@ export OMPI_MCA_btl=self,vader OMPI_MCA_btl_vader_single_copy_mechanism=none   #
 
 printf '%s\n' "${sentences[@]}" >"$demo/sentences"
 # Another program, vocabulary or setting: the old runs are of no use.
-inputs="$BUILD/bert-pretrain $demo/shards/manifest.json configs/demo.yaml configs/models/demo.json"
-# shellcheck disable=SC2086
-cksum $inputs >"$demo/inputs.new"
+inputs=("$BUILD/bert-pretrain" "$demo/shards/manifest.json" configs/demo.yaml configs/models/demo.json)
+cksum "${inputs[@]}" >"$demo/inputs.new"
 cmp -s "$demo/inputs.new" "$demo/inputs" || rm -rf "$demo/before" "$demo/run"
 mv "$demo/inputs.new" "$demo/inputs"
-stage before "$inputs" train "$demo/before" --steps 0
-stage training "$inputs" train "$demo/run" --stop-after "${MINUTES}m"
+stage before "${inputs[@]}" -- train "$demo/before" --steps 0
+stage training "${inputs[@]}" -- train "$demo/run" --stop-after "${MINUTES}m"
 
 checkpoint=$(newest "$demo/run")
 say "words guessed before training: $BUILD/bert-fill --checkpoint $(newest "$demo/before") $demo/sentences"
