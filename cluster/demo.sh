@@ -23,6 +23,7 @@ stage() {
     say "$name: $*"
     rm -f "$demo/stages/$name"
     "$@"; code=$?
+    [ "$code" = "${stop_code:-}" ] && code=0   # stopped on request is the end that was asked for
     [ $code -eq 0 ] || die "$name: ended with $code after $((SECONDS - began)) s"
     printf '%s\n' "$key" >"$demo/stages/$name"
     printf '   %s: %d s\n' "$name" $((SECONDS - began))
@@ -32,6 +33,7 @@ stage() {
 perl_text() {
     local folder=$demo/perl-doc
     rm -rf "$folder"; mkdir -p "$folder" || return 1
+    echo "   apt-get download perl-doc; dpkg-deb -x perl-doc_*.deb; awk -f cluster/pod_to_text.awk *.pod"
     if ! command -v apt-get >/dev/null || ! (cd "$folder" && apt-get download perl-doc >apt.log 2>&1); then
         echo "demo: the package perl-doc cannot be downloaded; give other text: make demo TEXT=FILE" >&2
         return 1
@@ -59,12 +61,6 @@ usable_cores() {
     echo "$cores"
 }
 
-train() {   # folder, options...: 75 (stopped on request) is the end that was asked for
-    local run=$1 code; shift
-    "${launch[@]}" "$BUILD/bert-pretrain" --config configs/demo.yaml --data "$demo/shards" --output "$run" --threads "$threads" "$@"; code=$?
-    [ $code -eq 75 ] && code=0
-    return $code
-}
 newest() { echo "$1/$(cat "$1/latest")"; }
 fill() { "$BUILD/bert-fill" --checkpoint "$(newest "$1")" "$demo/sentences"; }
 
@@ -86,11 +82,11 @@ stage vocabulary "$BUILD/bert-vocab" "$text" -- "$BUILD/bert-vocab" --size 8000 
 stage shards "$BUILD/bert-shard" "$text" "$demo/vocab.txt" -- "$BUILD/bert-shard" --vocab "$demo/vocab.txt" --split-sentences --seq-length 128 --force \
     --output "$demo/shards" "$text"
 
-# Two ranks, bound to half of the cores each; one core for both: unbound.
+# Two ranks, bound to half of the cores each; one core for both: unbound. Quiet: else mpirun explains at length that 75 is not 0.
 cores=$(usable_cores)
 threads=$((cores / 2))
-if [ "$threads" -ge 1 ]; then launch=(mpirun -np 2 --map-by "slot:PE=$threads" --bind-to core)
-else threads=1; launch=(mpirun -np 2 --oversubscribe --bind-to none); fi
+if [ "$threads" -ge 1 ]; then launch=(mpirun --quiet -np 2 --map-by "slot:PE=$threads" --bind-to core)
+else threads=1; launch=(mpirun --quiet -np 2 --oversubscribe --bind-to none); fi
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_btl=self,vader OMPI_MCA_btl_vader_single_copy_mechanism=none   # one machine; containers forbid the single copy
 
@@ -100,8 +96,10 @@ inputs=("$BUILD/bert-pretrain" "$demo/shards/manifest.json" configs/demo.yaml co
 cksum "${inputs[@]}" >"$demo/inputs.new"
 cmp -s "$demo/inputs.new" "$demo/inputs" || rm -rf "$demo/before" "$demo/run"
 mv "$demo/inputs.new" "$demo/inputs"
-stage before "${inputs[@]}" -- train "$demo/before" --steps 0
-stage training "${inputs[@]}" -- train "$demo/run" --stop-after "${MINUTES}m"
+train=("${launch[@]}" "$BUILD/bert-pretrain" --config configs/demo.yaml --data "$demo/shards" --threads "$threads")
+stage before "${inputs[@]}" -- "${train[@]}" --output "$demo/before" --steps 0
+stop_code=75
+stage training "${inputs[@]}" -- "${train[@]}" --output "$demo/run" --stop-after "${MINUTES}m"
 
 checkpoint=$(newest "$demo/run")
 say "words guessed before training: $BUILD/bert-fill --checkpoint $(newest "$demo/before") $demo/sentences"
