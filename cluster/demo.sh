@@ -62,7 +62,11 @@ usable_cores() {
 }
 
 newest() { echo "$1/$(cat "$1/latest")"; }
-fill() { "$BUILD/bert-fill" --checkpoint "$(newest "$1")" "$demo/sentences"; }
+fill() {   # title, run
+    local command=("$BUILD/bert-fill" --checkpoint "$(newest "$2")" "${sentences[@]}")
+    say "$1: ${command[*]}"
+    "${command[@]}" || die "bert-fill failed"
+}
 
 say "what is needed: make deps"
 ${MAKE:-make} --no-print-directory deps || die "see above what to install"
@@ -90,22 +94,19 @@ else threads=1; launch=(mpirun --quiet -np 2 --oversubscribe --bind-to none); fi
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_btl=self,vader OMPI_MCA_btl_vader_single_copy_mechanism=none   # one machine; containers forbid the single copy
 
-printf '%s\n' "${sentences[@]}" >"$demo/sentences"
 # Another program, vocabulary or setting: the old runs are of no use.
 inputs=("$BUILD/bert-pretrain" "$demo/shards/manifest.json" configs/demo.yaml configs/models/demo.json)
 cksum "${inputs[@]}" >"$demo/inputs.new"
 cmp -s "$demo/inputs.new" "$demo/inputs" || rm -rf "$demo/before" "$demo/run"
 mv "$demo/inputs.new" "$demo/inputs"
 train=("${launch[@]}" "$BUILD/bert-pretrain" --config configs/demo.yaml --data "$demo/shards" --threads "$threads")
-stage before "${inputs[@]}" -- "${train[@]}" --output "$demo/before" --steps 0
+stage before "${inputs[@]}" -- "${train[@]}" --output "$demo/before" --steps 0 --warmup-steps 0
 stop_code=75
 stage training "${inputs[@]}" -- "${train[@]}" --output "$demo/run" --stop-after "${MINUTES}m"
 
 checkpoint=$(newest "$demo/run")
-say "words guessed before training: $BUILD/bert-fill --checkpoint $(newest "$demo/before") $demo/sentences"
-fill "$demo/before" || die "bert-fill failed"
-say "words guessed after training: $BUILD/bert-fill --checkpoint $checkpoint $demo/sentences"
-fill "$demo/run" || die "bert-fill failed"
+fill "words guessed before training" "$demo/before"
+fill "words guessed after training" "$demo/run"
 say "loss: $demo/run/metrics.jsonl"
 awk -f cluster/loss_curve.awk "$demo/run/metrics.jsonl"
 say "the checkpoint: $checkpoint"
