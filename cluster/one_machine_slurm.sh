@@ -5,7 +5,7 @@
 #
 # The command finds sbatch, squeue, scontrol ... talking to this cluster: nodes n1 and n2, NODE_CPUS (2) processors each, partition "all".
 # Nothing outside is touched: own network, process and mount namespaces; the folder BERT_SLURM_DIR (default: a fresh one) holds all files.
-# Needs root or unprivileged user namespaces; exit 77 with a reason when something is missing.
+# Needs root (slurmctld drops groups, which a user namespace forbids); exit 77 with a reason when something is missing.
 set -u
 NODE_CPUS=${NODE_CPUS:-2}
 say() { echo "one_machine_slurm: $*" >&2; }
@@ -16,12 +16,12 @@ if [ "${1:-}" != --inside ]; then
     for program in munged slurmctld slurmd sbatch unshare ip; do
         command -v "$program" >/dev/null || { say "$program is missing; make deps-check installs it"; exit 77; }
     done
+    [ "$(id -u)" = 0 ] || { say "only root may start Slurm's daemons in namespaces"; exit 77; }
+    unshare -n -m -p -f --mount-proc true 2>/dev/null || { say "namespaces are not allowed here (unshare -n -m -p)"; exit 77; }
     made=''
     [ -n "${BERT_SLURM_DIR:-}" ] || { BERT_SLURM_DIR=$(mktemp -d /tmp/bert-slurm.XXXXXX) || exit 1; made=$BERT_SLURM_DIR; }
     export BERT_SLURM_DIR NODE_CPUS
-    map=(); [ "$(id -u)" = 0 ] || map=(--user --map-root-user)
-    unshare "${map[@]}" -n -m -p -f --mount-proc true 2>/dev/null || { say "namespaces are not allowed here (unshare -n -m -p)"; exit 77; }
-    unshare "${map[@]}" -n -m -p -f --kill-child --mount-proc "$0" --inside "$@"; code=$?
+    unshare -n -m -p -f --kill-child --mount-proc "$0" --inside "$@"; code=$?
     [ -n "$made" ] && rm -rf "$made"
     exit $code
 fi
@@ -74,10 +74,10 @@ CONF
 export SLURM_CONF=$dir/slurm.conf
 # The "nodes" share one /dev/shm and one host name: Open MPI's shared memory segments of the two would collide, TCP does not.
 export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
-[ "$(id -u)" = 0 ] && export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 slurmctld -c || trouble "slurmctld did not start"
-slurmd -N n1 && slurmd -N n2 || trouble "slurmd did not start"
+for node in n1 n2; do slurmd -N $node || trouble "slurmd $node did not start"; done
 for ((i = 0; i < 100; i++)); do
     [ "$(sinfo -h -N -t idle -o %N 2>/dev/null | sort -u | wc -l)" = 2 ] && break
     sleep 0.2
