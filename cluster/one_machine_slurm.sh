@@ -18,8 +18,9 @@ if [ "${1:-}" != --inside ]; then
     done
     [ "$(id -u)" = 0 ] || { say "only root may start Slurm's daemons in namespaces"; exit 77; }
     unshare -n -m -p -f --mount-proc true 2>/dev/null || { say "namespaces are not allowed here (unshare -n -m -p)"; exit 77; }
-    made=''
-    [ -n "${BERT_SLURM_DIR:-}" ] || { BERT_SLURM_DIR=$(mktemp -d /tmp/bert-slurm.XXXXXX) || exit 1; made=$BERT_SLURM_DIR; }
+    made='' base=${TMPDIR:-/tmp}
+    [ ${#base} -le 70 ] || base=/tmp   # the path of a socket has at most 107 bytes
+    [ -n "${BERT_SLURM_DIR:-}" ] || { BERT_SLURM_DIR=$(mktemp -d "$base/bert-slurm.XXXXXX") || exit 1; made=$BERT_SLURM_DIR; }
     export BERT_SLURM_DIR NODE_CPUS
     unshare -n -m -p -f --kill-child --mount-proc "$0" --inside "$@"; code=$?
     [ -n "$made" ] && rm -rf "$made"
