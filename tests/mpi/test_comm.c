@@ -70,19 +70,27 @@ static void equality(void) {
 }
 
 static double T(int lo, int n, int element) {
-    if (n == 1) return (element ? -1 : 1) * (1.0 / (lo + 3) + (lo % 2 ? 1e9 : -1e9 / 7));
+    if (n == 1) return ((lo * 7 + element) % 5 - 2.2) * (lo % 2 ? 1e9 : 1.0 / 7) / (1 + lo + 3 * element);
     int p = 1;
     while (2 * p < n) p *= 2;
     return T(lo, p, element) + T(lo + p, n - p, element);
 }
 
 static void sums(void) {
-    for (int twice = 0; twice < 2; twice++) {
-        double values[2] = {T(c->rank, 1, 0), T(c->rank, 1, 1)}, expected = T(0, c->size, 0);
-        comm_tree_sum_f64(c, values, 1 + twice);
-        CHECK(!memcmp(values, &expected, sizeof expected), "tree sum %a, not %a", values[0], expected);
-        CHECK(values[1] == (twice ? -expected : T(c->rank, 1, 1)), "second sum %a", values[1]);
+    enum { N = 24 };
+    int linear_differs = 0;
+    for (int count = 1; count <= N; count += N - 1) {          /* the scratch grows at the second call */
+        double values[N];
+        for (int i = 0; i < N; i++) values[i] = T(c->rank, 1, i);
+        comm_tree_sum_f64(c, values, count);
+        for (int i = 0; i < N; i++) {
+            double expected = i < count ? T(0, c->size, i) : T(c->rank, 1, i), linear = 0;
+            CHECK(!memcmp(&values[i], &expected, sizeof expected), "tree sum %d of %d: %a, not %a", i, count, values[i], expected);
+            for (int r = 0; r < c->size; r++) linear += T(r, 1, i);
+            linear_differs += i < count && linear != expected;
+        }
     }
+    CHECK(c->size < 4 || linear_differs > 0, "the values cannot tell the tree from a sum from left to right");
     int64_t large = (int64_t)1 << 53, n = c->size;
     int64_t sum[2] = {large + c->rank, 1}, most = c->rank, least = -c->rank;
     comm_sum_i64(c, sum, 2);
