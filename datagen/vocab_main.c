@@ -28,7 +28,8 @@ static const option_spec table[] = {
      .help = "drop accents; auto: when uncased, as Hugging Face"},
     {"min-frequency", OPTION_INT, offsetof(struct settings, min_frequency), .low = 1, .high = 1e15, .initial = "2", .unit = "times",
      .help = "pieces that stand side by side less often are not joined"},
-    {"json-key", OPTION_TEXT, offsetof(struct settings, json_key), .initial = "text", .unit = "key", .help = "where .jsonl files hold their text"},
+    {"json-key", OPTION_TEXT, offsetof(struct settings, json_key), .unit = "key",
+     .help = "where .jsonl files hold their text (default: text); - is then read as .jsonl"},
     {"force", OPTION_SWITCH, offsetof(struct settings, force), .initial = "no", .flags = OPTION_LOCAL, .help = "replace an existing vocabulary"},
 };
 
@@ -71,6 +72,14 @@ static int count_words(word_counts *counts, const struct settings *s, char *cons
     return got < 0 ? e->code : 0;
 }
 
+static void report(const struct settings *s, const word_counts *counts, const wordpiece_result *r, double read_s, double learn_s) {
+    fprintf(stderr, "bert-vocab: %s: %zu tokens (%zu of one character) from %llu words, %zu different; read %.1f s, learned %.1f s\n",
+            s->output, r->tokens, r->alphabet, (unsigned long long)counts->total, counts->count, read_s, learn_s);
+    if (r->tokens < (size_t)s->size)
+        fprintf(stderr, "bert-vocab: no more pieces stand side by side %lld times: %zu tokens instead of %lld\n",
+                (long long)s->min_frequency, r->tokens, (long long)s->size);
+}
+
 static int learn(const struct settings *s, const options *o, error *e) {
     if (!o->argument_count) return error_set(e, EXIT_USAGE, "no TEXT given; name files, folders or - (see --help)");
     if (check_output(s, e)) return e->code;
@@ -82,13 +91,7 @@ static int learn(const struct settings *s, const options *o, error *e) {
     double read = timer_now();
     if (!code) code = wordpiece_train(&counts, &(wordpiece_settings){(size_t)s->size, s->min_frequency}, &result, e);
     if (!code) code = files_write_atomic(s->output, result.vocab.data, result.vocab.bytes, e);
-    if (!code && !o->quiet) {
-        fprintf(stderr, "bert-vocab: %s: %zu tokens (%zu of one character) from %llu words, %zu different; read %.1f s, learned %.1f s\n", s->output, result.tokens,
-                result.alphabet, (unsigned long long)counts.total, counts.count, read - began, timer_now() - read);
-        if (result.tokens < (size_t)s->size)
-            fprintf(stderr, "bert-vocab: the text has no more pairs that stand together %lld times: %zu tokens instead of %lld\n", (long long)s->min_frequency,
-                    result.tokens, (long long)s->size);
-    }
+    if (!code && !o->quiet) report(s, &counts, &result, read - began, timer_now() - read);
     free(result.vocab.data);
     word_counts_free(&counts);
     return code;

@@ -172,7 +172,8 @@ int wordpiece_train(const word_counts *counts, const wordpiece_settings *setting
     int code = 0;
     out->alphabet = l.pieces;
     if (SPECIALS + l.pieces > settings->size) {
-        code = error_set(e, EXIT_USAGE, "size %zu is too small: the special tokens and the characters of the text need %zu", settings->size, SPECIALS + l.pieces);
+        code = error_set(e, EXIT_USAGE, "size %zu is too small: the special tokens and the characters of the text need %zu",
+                         settings->size, SPECIALS + l.pieces);
     } else {
         cut_words(&l, alphabet);
         pair_table_settle(&l.pairs);

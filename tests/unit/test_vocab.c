@@ -133,8 +133,12 @@ static void test_folder(void **state) {
         vocab_free(v);
     }
     static const char *const bad[][2] = {
-        {"[1]", "tokenizer_config.json"}, {"{", "tokenizer_config.json"}, {"{\"do_lower_case\": \"no\"}", "do_lower_case"}, {"{\"strip_accents\": 1}", "strip_accents"},
-        {"{\"tokenizer_class\": \"BertJapaneseTokenizer\"}", "BertJapaneseTokenizer"}, {"{\"tokenize_chinese_chars\": false}", "tokenize_chinese_chars"},
+        {"[1]", "tokenizer_config.json"},
+        {"{", "tokenizer_config.json"},
+        {"{\"do_lower_case\": \"no\"}", "do_lower_case"},
+        {"{\"strip_accents\": 1}", "strip_accents"},
+        {"{\"tokenizer_class\": \"BertJapaneseTokenizer\"}", "BertJapaneseTokenizer"},
+        {"{\"tokenize_chinese_chars\": false}", "tokenize_chinese_chars"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         vocab *v;
