@@ -1,0 +1,93 @@
+/* trainer/forward.c - embeddings and encoder layers, post-LN:
+ *
+ *     x -> Q K V -> attention -> dense -> dropout -> + x -> LN = m -> dense -> GELU -> dense -> dropout -> + m -> LN
+ *
+ * Source: modeling_bert.py, BertEmbeddings and BertLayer. */
+#include <omp.h>
+#include "trainer/network_inner.h"
+
+/* One row of word + type + position, in Hugging Face's order of additions. */
+static void embed_row(const network *n, const float *weights, const batch *b, size_t row) {
+    const model *m = n->model;
+    const float *word = weight_of(n, weights, m->word) + (size_t)b->token[row] * n->H;
+    const float *type = weight_of(n, weights, m->type) + (size_t)b->segment[row] * n->H;
+    const float *position = weight_of(n, weights, m->position) + (size_t)b->position[row] * n->H;
+    float *sum = n->embedding.sum + row * n->H;
+    for (size_t i = 0; i < n->H; i++) sum[i] = (word[i] + type[i]) + position[i];
+}
+
+void forward_embeddings(network *n, const float *weights, const batch *b) {
+    const model *m = n->model;
+    const float *gamma = weight_of(n, weights, m->embedding_norm_weight), *beta = weight_of(n, weights, m->embedding_norm_bias);
+    const norm_state *s = &n->embedding;
+    float epsilon = (float)m->config.layer_norm_eps;
+    for (size_t q = 0; q < b->sequences; q++)
+        for (int32_t row = b->first[q]; row < b->first[q + 1]; row++) n->sequence[row] = (int32_t)q;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
+    for (size_t task = 0; task < tasks_of(b->tokens); task++) {
+        size_t first = task * TASK_ROWS, rows = task_rows(b->tokens, first);
+        uint16_t *lane = n->scratch[omp_get_thread_num()].lane;
+        for (size_t row = first; row < first + rows; row++) embed_row(n, weights, b, row);
+        kernel.layernorm(s->sum + first * n->H, gamma, beta, epsilon, n->embedded + first * n->H, s->mean + first, s->rstd + first, rows, n->H);
+        for (size_t row = first; row < first + rows; row++) {
+            dropout d = network_row_dropout(n, b, row, EMBEDDING_LAYER, 0, lane);
+            kernel.dropout_apply(n->embedded + row * n->H, n->embedded + row * n->H, d, n->H);
+        }
+    }
+}
+
+/* y = LN(drop(s->sum + bias) + residual); s->sum becomes LN's input. */
+static void finish_sublayer(network *n, const batch *b, int l, int site, const norm_state *s, const float *bias, const float *residual,
+                            const float *gamma, const float *beta, float *y) {
+    float epsilon = (float)n->model->config.layer_norm_eps;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
+    for (size_t task = 0; task < tasks_of(b->tokens); task++) {
+        size_t first = task * TASK_ROWS, rows = task_rows(b->tokens, first), at = first * n->H;
+        uint16_t *lane = n->scratch[omp_get_thread_num()].lane;
+        for (size_t row = first; row < first + rows; row++) {
+            dropout d = network_row_dropout(n, b, row, l, site, lane);
+            kernel.dropout_residual(s->sum + row * n->H, bias, residual + row * n->H, d, n->H);
+        }
+        kernel.layernorm(s->sum + at, gamma, beta, epsilon, y + at, s->mean + first, s->rstd + first, rows, n->H);
+    }
+}
+
+/* y (N, out) = x (N, in) W^T, W (out, in). */
+static gemm_job linear(size_t rows, size_t out, size_t in, const float *x, const float *w, float *y, size_t stride) {
+    return (gemm_job){.m = rows, .n = out, .k = in, .a = x, .lda = in, .b = w, .ldb = in, .transpose_b = true, .c = y, .ldc = stride};
+}
+
+static void project_qkv(network *n, const float *weights, const batch *b, int l) {
+    const layer_tensors *t = &n->model->layer[l];
+    const int weight[3] = {t->query_weight, t->key_weight, t->value_weight}, bias[3] = {t->query_bias, t->key_bias, t->value_bias};
+    gemm_job job[3];
+    for (size_t i = 0; i < 3; i++) {
+        job[i] = linear(b->tokens, n->H, n->H, n->layer[l].input, weight_of(n, weights, weight[i]), n->layer[l].qkv + i * n->H, 3 * n->H);
+        job[i].finish = GEMM_BIAS;
+        job[i].bias = weight_of(n, weights, bias[i]);
+    }
+    gemm_run(job, 3);
+}
+
+void forward_layer(network *n, const float *weights, const batch *b, int l) {
+    const layer_tensors *t = &n->model->layer[l];
+    layer_state *s = &n->layer[l];
+    size_t N = b->tokens, H = n->H, I = n->I;
+    project_qkv(n, weights, b, l);
+    attention_forward(n, b, l);
+
+    gemm_job output = linear(N, H, H, s->context, weight_of(n, weights, t->attention_output_weight), s->norm1.sum, H);
+    gemm_run(&output, 1);
+    finish_sublayer(n, b, l, SITE_ATTENTION_OUTPUT, &s->norm1, weight_of(n, weights, t->attention_output_bias), s->input,
+                    weight_of(n, weights, t->attention_norm_weight), weight_of(n, weights, t->attention_norm_bias), s->middle);
+
+    gemm_job up = linear(N, I, H, s->middle, weight_of(n, weights, t->intermediate_weight), s->u, I);
+    up.finish = GEMM_GELU;
+    up.bias = weight_of(n, weights, t->intermediate_bias);
+    up.g = n->gelu;
+    gemm_run(&up, 1);
+    gemm_job down = linear(N, H, I, n->gelu, weight_of(n, weights, t->output_weight), s->norm2.sum, H);
+    gemm_run(&down, 1);
+    finish_sublayer(n, b, l, SITE_OUTPUT, &s->norm2, weight_of(n, weights, t->output_bias), s->middle,
+                    weight_of(n, weights, t->output_norm_weight), weight_of(n, weights, t->output_norm_bias), s->output);
+}

@@ -1,0 +1,141 @@
+/* trainer/network.c - memory of the network, and the order of its parts. */
+#include "trainer/network.h"
+#include <assert.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include "trainer/network_inner.h"
+
+static float *floats(arena *a, size_t rows, size_t columns) { return arena_take(a, rows * columns, sizeof(float)); }
+
+static norm_state take_norm(arena *a, size_t rows, size_t columns) {
+    return (norm_state){floats(a, rows, columns), floats(a, rows, 1), floats(a, rows, 1)};
+}
+
+static void take_layers(network *n, arena *a) {
+    size_t N = n->limits.tokens, H = n->H;
+    n->layer = arena_take(a, (size_t)n->L, sizeof *n->layer);
+    float *input = n->embedded;
+    for (int l = 0; l < n->L; l++) {
+        layer_state s = {.input = input, .qkv = floats(a, N, 3 * H), .max = floats(a, N, n->A), .inverse = floats(a, N, n->A)};
+        s.context = floats(a, N, H);
+        s.norm1 = take_norm(a, N, H);
+        s.middle = floats(a, N, H);
+        s.u = floats(a, N, n->I);
+        s.norm2 = take_norm(a, N, H);
+        s.output = input = floats(a, N, H);
+        if (n->layer) n->layer[l] = s;
+    }
+}
+
+static void take_heads(network *n, arena *a) {
+    size_t K = n->limits.masked, B = n->limits.sequences, H = n->H, rows = K < HEAD_ROWS ? K : HEAD_ROWS;
+    n->head = (head_state){.gathered = floats(a, K, H), .u = floats(a, K, H), .g = floats(a, K, H), .mean = floats(a, K, 1), .rstd = floats(a, K, 1),
+                           .output = floats(a, K, H), .d = floats(a, K, H), .logits = floats(a, rows, n->V), .cls = floats(a, B, H),
+                           .pooled = floats(a, B, H), .nsp = floats(a, B, 2), .dpooled = floats(a, B, H),
+                           .loss = arena_take(a, K, sizeof(double)), .correct = arena_take(a, K, sizeof(int))};
+}
+
+static void take_scratch(network *n, arena *a) {
+    size_t N = n->limits.tokens, S = n->limits.seq_length, H = n->H, rows = S < ATTENTION_ROWS ? S : ATTENTION_ROWS;
+    size_t lanes = rows * (S + 16) > H + 16 ? rows * (S + 16) : H + 16, tasks = N / TASK_ROWS + 1;
+    n->sequence = arena_take(a, N, sizeof *n->sequence);
+    n->gelu = floats(a, N, n->I);
+    n->d = floats(a, N, H);
+    n->ds = floats(a, N, H);
+    n->dropped = floats(a, N, H);
+    n->dqkv = floats(a, N, 3 * H);
+    n->du = floats(a, N, n->I);
+    n->norm_parts = floats(a, tasks, 2 * H);
+    n->scratch = arena_take(a, (size_t)n->threads, sizeof *n->scratch);
+    for (int i = 0; i < n->threads; i++) {
+        thread_scratch s = {floats(a, rows, S), floats(a, rows, S), arena_take(a, lanes, sizeof(uint16_t))};
+        if (n->scratch) n->scratch[i] = s;
+    }
+}
+
+/* The same sequence of takes on an empty arena counts the bytes. */
+static void lay_out(network *n, arena *a, const model *m, const network_limits *limits) {
+    const model_config *c = &m->config;
+    *n = (network){.model = m, .limits = *limits, .H = (size_t)c->hidden_size, .I = (size_t)c->intermediate_size,
+                   .A = (size_t)c->num_attention_heads, .V = (size_t)c->vocab_size, .L = (int)c->num_hidden_layers, .threads = omp_get_max_threads()};
+    n->D = n->H / n->A;
+    if (n->limits.masked == 0) n->limits.masked = 1;           /* network_mlm_logits() needs one row */
+    n->embedding = take_norm(a, n->limits.tokens, n->H);
+    n->embedded = floats(a, n->limits.tokens, n->H);
+    take_layers(n, a);
+    take_heads(n, a);
+    take_scratch(n, a);
+}
+
+size_t network_bytes(const model *m, const network_limits *limits) {
+    network n;
+    arena count;
+    arena_init(&count, 0);
+    lay_out(&n, &count, m, limits);
+    return arena_peak(&count);
+}
+
+network *network_new(const model *m, const network_limits *limits) {
+    assert(limits->seq_length <= m->config.max_position_embeddings);
+    network *n = must_zalloc(1, sizeof *n);
+    arena a;
+    arena_init(&a, network_bytes(m, limits));
+    lay_out(n, &a, m, limits);
+    n->memory = a;
+    return n;
+}
+
+void network_free(network *n) {
+    if (!n) return;
+    arena_free(&n->memory);
+    free(n);
+}
+
+static void forward_encoder(network *n, const float *weights, const batch *b, bool dropping) {
+    assert(b->tokens <= n->limits.tokens && b->sequences <= n->limits.sequences && b->masked <= n->limits.masked);
+    n->dropping = dropping;
+    forward_embeddings(n, weights, b);
+    for (int l = 0; l < n->L; l++) forward_layer(n, weights, b, l);
+}
+
+void network_forward(network *n, const float *weights, const batch *b, loss_scale scale, leaf_result *result) {
+    n->scale = scale;
+    forward_encoder(n, weights, b, true);
+    heads_forward(n, weights, b, result);
+}
+
+/* Behind each tensor up to the next block. */
+static void clear_gaps(const model *m, float *gradients) {
+    for (size_t i = 0; i < m->tensors; i++) {
+        size_t begin = m->tensor[i].offset + m->tensor[i].count, end = i + 1 < m->tensors ? m->tensor[i + 1].offset : m->weight_elements;
+        memset(gradients + begin, 0, (end - begin) * sizeof *gradients);
+    }
+    size_t begin = m->decoder_offset + m->tensor[m->word].count;
+    memset(gradients + begin, 0, (m->gradient_elements - begin) * sizeof *gradients);
+}
+
+void network_backward(network *n, const float *weights, const batch *b, float *gradients) {
+    clear_gaps(n->model, gradients);
+    heads_backward(n, weights, b, gradients);
+    for (int l = n->L - 1; l >= 0; l--) backward_layer(n, weights, b, l, gradients);
+    backward_embeddings(n, weights, b, gradients);
+}
+
+const float *network_hidden(network *n, const float *weights, const batch *b) {
+    forward_encoder(n, weights, b, false);
+    return n->layer[n->L - 1].output;
+}
+
+void network_mlm_logits(network *n, const float *weights, size_t row, float *logits) {
+    int32_t rows = (int32_t)row;
+    heads_transform(n, weights, n->layer[n->L - 1].output, &rows, 1);
+    heads_logits(n, weights, 0, 1);
+    memcpy(logits, n->head.logits, n->V * sizeof *logits);
+}
+
+void network_nsp_logits(network *n, const float *weights, size_t first_row, float logits[2]) {
+    int32_t rows = (int32_t)first_row;
+    heads_pool(n, weights, n->layer[n->L - 1].output, &rows, 1);
+    memcpy(logits, n->head.nsp, 2 * sizeof *logits);
+}
