@@ -30,13 +30,14 @@ typedef struct checkpoint_job {          /* all borrowed */
 
 typedef struct checkpoint_state { int64_t step; int64_t next_step; uint64_t seed; double learning_rate; double loss; } checkpoint_state;
 
-/* Collective. Saves step `state->step`; name[64] gets the bare name. 0, or the agreed code: EXIT_MACHINE with *e set on rank 0 (training may
- * go on and try again). Prunes after the new one verified. */
+/* Collective. Saves step `state->step`; name[64] gets the bare name. 0, or the agreed code on every rank: EXIT_MACHINE with the cause in rank 0's
+ * *e (nothing is printed; training may go on and try again): the temporary folder is removed, older checkpoints are untouched. The
+ * moments are gathered through j->scratch. Prunes after the new one verified; a failure to prune is a warning. */
 int checkpoint_save(checkpoint_job *j, const checkpoint_state *state, int64_t keep, int64_t keep_every, char name[64], error *e);
 
 /* Rank 0: the newest checkpoint in the run (by number) that verifies; says on stderr which it passed over and why. Returns false when none. */
 bool checkpoint_newest(const run_folder *r, char name[64]);
-/* Rank 0: hashes of a checkpoint folder against its manifest: EXIT_CORRUPT / EXIT_USAGE. */
+/* Rank 0: hashes of a checkpoint folder against its manifest (checkpoint_manifest.h): EXIT_CORRUPT / EXIT_USAGE. */
 int checkpoint_verify(const char *folder, error *e);
 
 /* Rank 0. The effective config (YAML text), kernel set and data hash that a checkpoint was made with; caller frees. */
@@ -44,7 +45,8 @@ typedef struct checkpoint_facts { char *config_yaml, *kernel_set, *data_hash, *p
 int checkpoint_facts_read(checkpoint_facts *f, const char *folder, error *e);
 void checkpoint_facts_free(checkpoint_facts *f);
 
-/* Collective. Rank 0 reads weights and moments and hands every rank its slices; works on any number of ranks. */
+/* Collective. Rank 0 reads weights and moments and hands every rank its slices; works on any number of ranks. Verifies all hashes first.
+ * The agreed code on every rank, the cause in rank 0's *e (follow with comm_agree()): EXIT_CORRUPT, EXIT_USAGE (another shape or vocabulary). */
 int checkpoint_resume(checkpoint_job *j, const char *folder, checkpoint_state *state, error *e);
 
 /* Collective. Weights of a Hugging Face BERT folder (BertModel, BertForMaskedLM, BertForPreTraining; with or without "bert."; gamma/beta;
@@ -52,6 +54,7 @@ int checkpoint_resume(checkpoint_job *j, const char *folder, checkpoint_state *s
  * EXIT_USAGE with the way to convert it. */
 int checkpoint_init_from(comm *c, const model *m, float *weights, const char *folder, error *e);
 
-/* Not collective: weights of a checkpoint or Hugging Face folder, for bert-fill. Opens config.json, makes the model; caller frees all. */
+/* Not collective: weights of a checkpoint or Hugging Face folder, for bert-fill. Opens config.json, makes the model; caller frees all. A folder
+ * without an MLM head is EXIT_USAGE; a missing pooler or NSP head is nothing here. */
 int checkpoint_load_weights(const char *folder, model **m, float **weights, error *e);
 #endif

@@ -198,11 +198,13 @@ static bool get_attribute(hid_t file, const char *name, hid_t native, void *valu
 }
 
 static bool put_config(hid_t file, const char *text) {
-    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR), creation = H5Pcreate(H5P_DATASET_CREATE);
     H5Tset_size(type, strlen(text) + 1);
-    hid_t d = H5Dcreate2(file, "config", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);   /* a dataset: attributes end at 64 KiB */
+    H5Pset_obj_track_times(creation, 0);
+    hid_t d = H5Dcreate2(file, "config", type, space, H5P_DEFAULT, creation, H5P_DEFAULT);   /* a dataset: attributes end at 64 KiB */
     bool done = d >= 0 && H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) >= 0;
     if (d >= 0) H5Dclose(d);
+    H5Pclose(creation);
     H5Sclose(space);
     H5Tclose(type);
     return done;
@@ -227,9 +229,9 @@ int training_file_create(training_file **out, const char *path, const training_s
 
 static bool put_tensor(hid_t group, const tensor *t, const float *data) {
     hsize_t shape[2] = {t->rows, t->columns}, chunk[2] = {1, t->columns < CHUNK_ELEMENTS ? t->columns : CHUNK_ELEMENTS};
+    hsize_t most = CHUNK_ELEMENTS / chunk[1], pieces = (t->rows + most - 1) / most;
     int skip = t->vector ? 1 : 0;
-    if (chunk[1] * t->rows > CHUNK_ELEMENTS) chunk[0] = CHUNK_ELEMENTS / chunk[1];
-    else chunk[0] = t->rows;
+    chunk[0] = (t->rows + pieces - 1) / pieces;   /* equal chunks: the last one pads little */
     hid_t space = H5Screate_simple(2 - skip, shape + skip, NULL), creation = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(creation, 2 - skip, chunk + skip);
     H5Pset_fletcher32(creation);
