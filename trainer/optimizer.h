@@ -20,6 +20,7 @@ typedef struct schedule {
 
 double schedule_rate(const schedule *s, int64_t k);              /* at step k = 1..T */
 
+/* clip_norm 0 does not clip. nsp false: pooler and seq_relationship are left as they are. */
 typedef struct adamw_settings { double beta1, beta2, epsilon, weight_decay, clip_norm; bool bias_correction, nsp; } adamw_settings;
 
 typedef struct optimizer {
@@ -28,13 +29,15 @@ typedef struct optimizer {
     int rank;
     adamw_settings settings;
     int64_t adam_step;                   /* updates so far */
-    float *m, *v;                        /* plan_owned(plan, rank) elements each, slices in bucket order (decoder bucket left out) */
-    size_t *slice_start;                 /* [buckets] where a bucket's slice begins in m and v */
+    float *m, *v;                        /* this rank's slices in bucket order, the decoder bucket left out: optimizer_owned() elements each */
+    size_t *slice_start;                 /* [buckets] where a bucket's slice begins in m and v; 0 for the decoder bucket */
     double *block;                       /* one per PLAN_BLOCK of the gradients: sums of squares */
+    unsigned char *rule;                 /* one per PLAN_BLOCK of the weights: what the update does there */
 } optimizer;
 
 optimizer *optimizer_new(const model *m, const plan *p, int rank, const adamw_settings *settings);
 void optimizer_free(optimizer *o);
+size_t optimizer_owned(const plan *p, int rank);
 size_t optimizer_bytes(const model *m, const plan *p, int rank);
 
 /* Collective. gradients: this rank's slices are T(M). Adds decoder + lookup part, norm over all ranks, clip, update of my slices of weights.
