@@ -1,6 +1,7 @@
 /* trainer/tfevents.c - see tfevents.h. */
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,0 +1,122 @@
+/* trainer/start.c - see start.h. */
+#include <errno.h>
+#include <string.h>
+#include <stdlib.h>
+#include "base/files.h"                  /* files_join, files_write_atomic */
+#include "trainer/kernels/kernels.h"
+#include "trainer/signals.h"
+#include "trainer/start.h"
+#include "trainer/threads.h"
+
+static int start_settings(trainer *t, int argc, char **argv, bool *done) {
+    error e = {0};
+    if (!options_parse(&t->options, &pretrain_program, &t->settings, argc, argv, done, &e) && !*done)
+        settings_check(&t->settings, &t->options, t->comm->size, &e);
+    int code = comm_agree(t->comm, &e);
+    if (!code && !*done) t->config_yaml = options_yaml(&t->options);
+    return code;
+}
+
+static void hash_text(const char *s, char hex[SHA256_HEX]) {
+    sha256 h;
+    sha256_init(&h);
+    sha256_add(&h, s, strlen(s));
+    sha256_end_hex(&h, hex);
+}
+
+/* Kernels as good as the weakest rank's; the same program, configuration and OpenBLAS on all. */
+static int start_machine(trainer *t) {
+    error e = {0};
+    kernels_start(-1, &e);
+    int code = comm_agree(t->comm, &e);
+    if (code) return code;
+    int64_t lowest = kernels_level();
+    comm_min_i64(t->comm, &lowest, 1);
+    if (lowest < kernels_level()) kernels_start((int)lowest, &e);
+    code = comm_agree(t->comm, &e);
+    if (code) return code;
+    char configuration[SHA256_HEX];
+    hash_text(t->config_yaml, configuration);
+    comm_check_equal(t->comm, "program version", BERT_VERSION, &e);
+    if (!e.code) comm_check_equal(t->comm, "configuration (SHA-256)", configuration, &e);
+    if (!e.code) comm_check_equal(t->comm, "OpenBLAS", gemm_name(), &e);
+    code = comm_agree(t->comm, &e);
+    if (code) return code;
+    snprintf(t->kernel_set, sizeof t->kernel_set, "%s, %s", kernels_name(), gemm_name());
+    t->threads = threads_start(t->comm, t->settings.threads);
+    return 0;
+}
+
+/* Order of rows, length of training, schedule. */
+static int start_order(trainer *t) {
+    const settings *s = &t->settings;
+    error e = {0};
+    if (!order_init(&t->order, t->data, s->global_batch, s->micro_batch, (uint64_t)s->seed, &e)) {
+        t->total = s->epochs > 0 ? order_steps(&t->order, s->epochs) : s->steps;
+        settings_schedule(s, t->total, &t->schedule, &e);
+    }
+    t->leaves = plan_leaves((int)(s->global_batch / s->micro_batch), t->comm->size, t->comm->rank);
+    return comm_agree(t->comm, &e);
+}
+
+/* Rank 0 opens what it writes beside checkpoints. */
+static int start_output(trainer *t) {
+    error e = {0};
+    if (t->comm->rank == 0) {
+        char *path = files_join(t->settings.output, "config.yaml");
+        if (t->settings.dump_order) {
+            t->order_file = fopen(t->settings.dump_order, "w");
+            if (!t->order_file) error_set(&e, EXIT_USAGE, "dump-order: %s: %s; choose another file", t->settings.dump_order, strerror(errno));
+        }
+        if (!e.code && files_write_atomic(path, t->config_yaml, strlen(t->config_yaml), &e)) e.code = EXIT_USAGE;
+        free(path);
+    }
+    int code = comm_agree(t->comm, &e);
+    if (!code && t->comm->rank == 0) {
+        t->metrics = metrics_open(t->settings.output, t->step, t->total, t->settings.progress, t->options.quiet);
+        metrics_note(t->metrics, "%s: %zu parameters, %d ranks of %d threads, %s; step %lld of %lld%s%s", t->settings.output, t->model->parameters,
+                     t->comm->size, t->threads, t->kernel_set, (long long)t->step, (long long)t->total, t->resume_from[0] ? ", from " : "",
+                     t->resume_from);
+    }
+    return code;
+}
+
+/* Where config.json is, as far as that is known before RUN is open. */
+static char *model_path(const trainer *t) {
+    if (t->settings.model) return must_strdup(t->settings.model);
+    return t->settings.init_from ? files_join(t->settings.init_from, "config.json") : NULL;
+}
+
+int start(trainer *t, comm *c, int argc, char **argv, bool *done) {
+    memset(t, 0, sizeof *t);
+    t->comm = c;
+    t->saved_step = -1;
+    t->run.lock = -1;
+    signals_start();
+    int code = start_settings(t, argc, argv, done);
+    if (code || *done) return code;
+    code = start_machine(t);
+    if (!code) code = start_data(t);
+    if (!code) code = start_order(t);
+    char *path = model_path(t);
+    if (!code && (path || t->settings.dry_run)) code = start_model(t, path);
+    bool known = path != NULL;
+    free(path);
+    if (code) return code;
+    if (t->settings.dry_run) {
+        *done = true;
+        start_dry_run(t);
+        return 0;
+    }
+    code = start_run(t, done);
+    if (code || *done) return code;
+    if (!known) {
+        path = t->resume_from[0] ? files_join(t->resume_from, "config.json") : NULL;
+        code = start_model(t, path);
+        free(path);
+        if (code) return code;
+    }
+    trainer_build(t);
+    code = start_weights(t);
+    return code ? code : start_output(t);
+}

@@ -1,0 +1,196 @@
+/* trainer/train.c - one step, readable aloud, and the loop around it. See train.h. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include "base/timer.h"
+#include "trainer/signals.h"
+#include "trainer/train.h"
+
+/* Integers that every step adds over all ranks before its backward pass: loss denominators, and requests that all must follow alike. */
+enum { COUNT_MASKED, COUNT_PAIRS, COUNT_TOKENS, COUNT_STOP, COUNT_TIME_UP, COUNT_SAVE, COUNTS };
+
+typedef struct step_result { step_metrics metrics; int64_t count[COUNTS]; bool diverged; } step_result;
+
+static void load_batches(trainer *t, int64_t step) {
+    error e = {0};
+    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++)
+        if (loader_batch(t->loader, step, (int64_t)(t->leaves.begin + i), t->batch[i], &e)) fail(e.code, "%s", e.text);
+    if (t->order_file) loader_dump(t->loader, step, t->order_file);
+}
+
+static bool due(option_interval every, int64_t steps, double seconds) {
+    return every.steps > 0 ? steps >= every.steps : every.seconds > 0 && seconds >= every.seconds;
+}
+
+/* Collective. Only rank 0's clock counts. */
+static void global_counts(trainer *t, int64_t count[COUNTS]) {
+    memset(count, 0, COUNTS * sizeof *count);
+    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++) {
+        const batch *b = t->batch[i];
+        count[COUNT_MASKED] += (int64_t)b->masked;
+        count[COUNT_TOKENS] += (int64_t)b->tokens;
+        for (size_t s = 0; s < b->sequences; s++) count[COUNT_PAIRS] += b->next_sentence[s] >= 0;
+    }
+    count[COUNT_STOP] = signals_stop_asked();
+    if (t->comm->rank == 0) {
+        double now = timer_now();
+        count[COUNT_TIME_UP] = due(t->settings.stop_after, t->step + 1 - t->first_step, now - t->started);
+        option_interval every = t->settings.checkpoint_every;
+        count[COUNT_SAVE] = every.steps > 0 ? (t->step + 1) % every.steps == 0 : due(every, 0, now - t->saved_at);
+    }
+    comm_sum_i64(t->comm, count, COUNTS);
+}
+
+static double per(double sum, int64_t count) { return count > 0 ? sum / (double)count : 0; }
+
+/* Collective. Losses as doubles per leaf in the tree's order, hits as integers: the same on every number of ranks. */
+static void add_losses(trainer *t, const int64_t count[COUNTS], step_metrics *s) {
+    int leaves = (int)(t->leaves.end - t->leaves.begin);
+    int64_t correct[2] = {0};
+    for (int i = 0; i < leaves; i++) {
+        t->losses[2 * i] = t->result[i].mlm_loss;
+        t->losses[2 * i + 1] = t->result[i].nsp_loss;
+        correct[0] += t->result[i].mlm_correct;
+        correct[1] += t->result[i].nsp_correct;
+    }
+    tree_sum_f64(t->losses, leaves, 2);
+    comm_tree_sum_f64(t->comm, t->losses, 2);
+    comm_sum_i64(t->comm, correct, 2);
+    s->mlm_loss = per(t->losses[0], count[COUNT_MASKED]);
+    s->nsp_loss = per(t->losses[1], count[COUNT_PAIRS]);
+    s->loss = s->mlm_loss + s->nsp_loss;
+    s->mlm_accuracy = per((double)correct[0], count[COUNT_MASKED]);
+    s->nsp_accuracy = per((double)correct[1], count[COUNT_PAIRS]);
+}
+
+/* Collective. One step of training: all ranks' micro-batches, one update. */
+static void train_step(trainer *t, int64_t step, step_result *r) {
+    step_metrics *s = &r->metrics;
+    double began = timer_now();
+    load_batches(t, step);
+    s->data_wait_seconds = timer_now() - began;
+    global_counts(t, r->count);
+    loss_scale scale = { .mlm = per(1, r->count[COUNT_MASKED]), .nsp = per(1, r->count[COUNT_PAIRS]) };
+    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++) {
+        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);
+        network_backward(t->network, t->weights, t->batch[i], tree_next(t->tree));
+        tree_push(t->tree);
+    }
+    float *gradients = tree_end(t->tree);
+    add_losses(t, r->count, s);
+    r->diverged = !isfinite(s->loss);
+    if (r->diverged) return;
+    for (int b = 0; b < t->plan->buckets; b++) exchange_sum(t->exchange, b, gradients);
+    s->learning_rate = schedule_rate(&t->schedule, step + 1);
+    s->grad_norm = optimizer_step(t->optimizer, t->exchange, gradients, t->weights, s->learning_rate);
+    r->diverged = !isfinite(s->grad_norm);
+    if (r->diverged) return;
+    for (int b = 1; b < t->plan->buckets; b++) exchange_gather(t->exchange, b, t->weights);     /* bucket 0 has no weights of its own */
+    s->exchange_wait_seconds = exchange_wait_seconds(t->exchange);
+    s->step_seconds = timer_now() - began;
+}
+
+/* Collective. */
+static void report(trainer *t, step_result *r) {
+    step_metrics *s = &r->metrics;
+    bool log = t->step % t->settings.log_every == 0 || t->step == t->total || t->step == 1;
+    if (log) {
+        struct rusage usage;
+        getrusage(RUSAGE_SELF, &usage);
+        s->peak_memory_bytes = (int64_t)usage.ru_maxrss * 1024;
+        comm_max_i64(t->comm, &s->peak_memory_bytes, 1);
+    }
+    s->step = t->step;
+    s->tokens = r->count[COUNT_TOKENS];
+    s->tokens_per_second = s->step_seconds > 0 ? (double)s->tokens / s->step_seconds : 0;
+    s->has_nsp = shard_folder_info(t->data)->has_nsp;
+    if (t->metrics) metrics_step(t->metrics, s, log);
+}
+
+/* Collective. Ranks' weights are compared first: a checkpoint never holds weights that ranks do not share. 0, EXIT_MACHINE (ranks differ),
+ * EXIT_UNSAVED (missed too often). A single miss is a warning: the next due checkpoint tries again. */
+static int save(trainer *t, const step_metrics *s) {
+    enum { MISSES = 3 };
+    error e = {0};
+    weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
+    int code = comm_agree(t->comm, &e);
+    if (code) return code;
+    checkpoint_job job = trainer_checkpoint_job(t);
+    checkpoint_state state = { .step = t->step, .next_step = t->step, .seed = (uint64_t)t->settings.seed, .learning_rate = s->learning_rate,
+                               .loss = s->loss };
+    char name[64] = "";
+    code = checkpoint_save(&job, &state, t->settings.keep, t->settings.keep_every, name, &e);
+    t->saved_at = timer_now();
+    if (code) {
+        t->misses++;
+        if (t->comm->rank == 0) warn("checkpoint of step %" PRId64 " was not saved (%s); %" PRId64 " of %d misses", t->step, e.text, t->misses, MISSES);
+        return t->misses >= MISSES ? EXIT_UNSAVED : 0;
+    }
+    t->misses = 0;
+    t->saved_step = t->step;
+    memcpy(t->checkpoint_name, name, sizeof name);
+    if (t->metrics) metrics_note(t->metrics, "saved %s", name);
+    return 0;
+}
+
+static void write_status(trainer *t, const char *state, int code) {
+    if (t->comm->rank != 0) return;
+    error e = {0};
+    const char *name = t->checkpoint_name[0] ? t->checkpoint_name : NULL;
+    if (run_folder_status(&t->run, state, code, t->step, name, &e)) warn("%s", e.text);
+}
+
+/* Collective. The last checkpoint, then the verdict on disk. */
+static int finish(trainer *t, int code, const step_metrics *s) {
+    bool good = code == EXIT_DONE || code == EXIT_STOPPED;
+    if (good && t->saved_step != t->step) {
+        int saved = save(t, s);
+        if (saved) code = saved;
+        else if (t->saved_step != t->step) code = EXIT_UNSAVED;
+    }
+    if (code == EXIT_UNSAVED && t->comm->rank == 0) {
+        error e = {0};
+        error_set(&e, code, "%s: checkpoints could not be saved; the last good one is %s", t->run.path,
+                  t->checkpoint_name[0] ? t->checkpoint_name : "none");
+        error_print(&e);
+    }
+    write_status(t, code == EXIT_DONE ? "done" : code == EXIT_STOPPED ? "stopped" : "failed", code);
+    return code;
+}
+
+static int say_diverged(trainer *t, const step_metrics *s) {
+    error e = {0};
+    if (t->comm->rank == 0)
+        error_set(&e, EXIT_DIVERGED, "step %" PRId64 ": training diverged: loss %g, gradient norm %g; the last good checkpoint is %s; lower "
+                  "learning-rate or lengthen warmup-steps", t->step + 1, s->loss, s->grad_norm,
+                  t->checkpoint_name[0] ? t->checkpoint_name : "none");
+    return comm_agree(t->comm, &e);
+}
+
+int train(trainer *t) {
+    step_result r = {0};
+    int code = 0;
+    write_status(t, "running", 0);
+    t->started = t->saved_at = timer_now();
+    while (!code && t->step < t->total) {
+        r = (step_result){0};
+        train_step(t, t->step, &r);
+        if (r.diverged) {
+            code = say_diverged(t, &r.metrics);
+            break;
+        }
+        t->step++;
+        report(t, &r);
+        if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) {
+            error e = {0};
+            weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
+            code = comm_agree(t->comm, &e);
+        }
+        bool stop = r.count[COUNT_STOP] > 0 || r.count[COUNT_TIME_UP] > 0;
+        if (!code && r.count[COUNT_SAVE] > 0 && !stop && t->step < t->total) code = save(t, &r.metrics);
+        if (!code && stop && t->step < t->total) code = EXIT_STOPPED;
+    }
+    return finish(t, code, &r.metrics);
+}
