@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 #include "base/rng.h"
 #include "trainer/kernels/adamw.h"
+#include <cmocka.h>   /* last: it defines a macro fail() */
 
 enum { N = 1024 };
 typedef struct arrays { float w[N], m[N], v[N], g[N]; } arrays;

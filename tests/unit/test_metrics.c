@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 #include "base/files.h"
 #include "base/json.h"
 #include "trainer/progress.h"
+#include <cmocka.h>   /* last: it defines a macro fail() */
 
 static char folder[] = "/tmp/test_metrics.XXXXXX";
 

@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 #include "base/rng.h"
 #include "trainer/loader.h"
+#include <cmocka.h>   /* last: it defines a macro fail() */
 
 typedef struct shape { uint64_t rows; int64_t global, micro; uint32_t seq_length; } shape;
 static const shape shapes[] = { { 5000, 256, 4, 128 }, { 3000, 32, 4, 512 }, { 700, 256, 4, 128 }, { 2000, 96, 8, 128 }, { 256, 256, 4, 64 },
@@ -112,8 +112,8 @@ static void test_permutation_is_fisher_yates_by_modulo(void **state) {
     (void)state;
     uint16_t *lengths = make_lengths(&shapes[0]);
     order o = make(&shapes[0], lengths);
-    uint64_t got[64], wanted[64];
-    assert_true(o.blocks <= 64);
+    uint64_t got[128], wanted[128];
+    assert_true(o.blocks <= 128);
     order_permutation(&o, 3, got);
     for (uint64_t i = 0; i < o.blocks; i++) wanted[i] = i;
     for (uint64_t i = o.blocks; i-- > 1;) {
@@ -126,16 +126,16 @@ static void test_permutation_is_fisher_yates_by_modulo(void **state) {
     free(lengths);
 }
 
-/* Dealt blindly, the fullest of 64 micro-batches of 4 would hold about 1.2 times the mean. */
+/* The fullest part of a block against the mean of its parts, averaged over blocks; dealt in row order it is about 1.25 here. */
 static void test_micro_batches_hold_nearly_equal_tokens(void **state) {
     (void)state;
     uint16_t *lengths = make_lengths(&shapes[0]);
     order o = make(&shapes[0], lengths);
-    size_t block = (size_t)(o.parts * o.micro_batch);
-    uint64_t *rows = malloc(block * sizeof *rows);
-    order_card *cards = malloc(block * sizeof *cards);
-    double total = 0, most = 0;
+    uint64_t *rows = malloc((size_t)(o.parts * o.micro_batch) * sizeof *rows);
+    order_card *cards = malloc((size_t)(o.parts * o.micro_batch) * sizeof *cards);
+    double sum = 0;
     for (uint64_t b = 0; b < o.blocks; b++) {
+        double total = 0, most = 0;
         order_deal(&o, 0, b, rows, cards);
         for (int64_t p = 0; p < o.parts; p++) {
             double tokens = 0;
@@ -143,9 +143,9 @@ static void test_micro_batches_hold_nearly_equal_tokens(void **state) {
             total += tokens;
             most = tokens > most ? tokens : most;
         }
+        sum += most / (total / (double)o.parts);
     }
-    double worst = most / (total / ((double)o.blocks * (double)o.parts));
-    if (worst > 1.15) fail_msg("the fullest micro-batch holds %.3f times the mean", worst);
+    if (sum / (double)o.blocks > 1.08) fail_msg("the fullest micro-batch of a block holds %.3f times the mean", sum / (double)o.blocks);
     free(rows), free(cards), free(lengths);
 }
 

@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include "trainer/optimizer.h"
+#include <cmocka.h>   /* last: it defines a macro fail() */
 
 static void near(double got, double wanted, const char *what, int64_t k) {
     if (fabs(got - wanted) > 1e-15 + 1e-12 * fabs(wanted)) fail_msg("%s, step %lld: %.17g, wanted %.17g", what, (long long)k, got, wanted);
