@@ -19,6 +19,8 @@ void signals_start(void) {
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN);       /* a file-size limit is then an error of the write, which a checkpoint survives */
+    signal(SIGPIPE, SIG_IGN);       /* so is a reader of our progress that went away */
 }
 
 bool signals_stop_asked(void) { return asked != 0; }
