@@ -41,8 +41,6 @@ static int check_model(const trainer *t, const char *path, error *e) {
     if (info->max_id >= c->vocab_size)
         return error_set(e, EXIT_USAGE, "%s: vocab_size %" PRId64 " is too small for token id %" PRId64 " of %s", path, c->vocab_size, info->max_id,
                          info->path);
-    if (c->type_vocab_size < 2)
-        return error_set(e, EXIT_USAGE, "%s: type_vocab_size %" PRId64 " is too small for segments 0 and 1; give 2", path, c->type_vocab_size);
     return 0;
 }
 

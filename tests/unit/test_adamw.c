@@ -1,14 +1,10 @@
 /* tests/unit/test_adamw.c - the AdamW kernel at every level against its double reference. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include "base/rng.h"
 #include "trainer/kernels/adamw.h"
-#include <cmocka.h>   /* last: it defines a macro fail() */
+#include "tests/check.h"
 
 enum { N = 1024 };
 typedef struct arrays { float w[N], m[N], v[N], g[N]; } arrays;

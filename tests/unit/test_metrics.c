@@ -1,15 +1,11 @@
 /* tests/unit/test_metrics.c - metrics.jsonl across a resume, and the progress line in any width. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
 #include "base/json.h"
 #include "trainer/progress.h"
-#include <cmocka.h>   /* last: it defines a macro fail() */
+#include "tests/check.h"
 
 static char folder[] = "/tmp/test_metrics.XXXXXX";
 

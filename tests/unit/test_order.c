@@ -1,13 +1,9 @@
 /* tests/unit/test_order.c - the order of rows: complete, balanced, and equal to a slow formulation of its own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/rng.h"
 #include "trainer/loader.h"
-#include <cmocka.h>   /* last: it defines a macro fail() */
+#include "tests/check.h"
 
 typedef struct shape { uint64_t rows; int64_t global, micro; uint32_t seq_length; } shape;
 static const shape shapes[] = { { 5000, 256, 4, 128 }, { 3000, 32, 4, 512 }, { 700, 256, 4, 128 }, { 2000, 96, 8, 128 }, { 256, 256, 4, 64 },

@@ -1,11 +1,7 @@
 /* tests/unit/test_schedule.c - every schedule against its formula worked out by hand, and the published recipes' form. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include "trainer/optimizer.h"
-#include <cmocka.h>   /* last: it defines a macro fail() */
+#include "tests/check.h"
 
 static void near(double got, double wanted, const char *what, int64_t k) {
     if (fabs(got - wanted) > 1e-15 + 1e-12 * fabs(wanted)) fail_msg("%s, step %lld: %.17g, wanted %.17g", what, (long long)k, got, wanted);

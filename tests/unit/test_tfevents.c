@@ -1,13 +1,9 @@
 /* tests/unit/test_tfevents.c - records as TensorBoard reads them: checksums from RFC 3720, framing and protobuf decoded byte by byte. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/files.h"
 #include "trainer/tfevents.h"
-#include <cmocka.h>   /* last: it defines a macro fail() */
+#include "tests/check.h"
 
 static char folder[] = "/tmp/test_tfevents.XXXXXX";
 

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# One SHA-256 of model.safetensors for each number of micro-batches M, whatever the ranks and threads, stopped and resumed or not; other
+# numbers of ranks within rounding. 20 steps with dropout.
+# limit: 400 s
+set -u
+. "$(dirname "$0")/lib_pretrain.sh"
+make_data
+cd "$TMPDIR" || exit 1
+steps=20
+
+train() {   # output M np threads options...
+    local output=$1 M=$2 np=$3 threads=$4; shift 4
+    "$MPIRUN" -np "$np" "$pretrain" --quiet --data data --model model.json --output "$output" --steps $steps --global-batch $((2 * M)) --micro-batch 2 \
+        --learning-rate 1e-3 --warmup-steps 5 --log-every 1 --threads "$threads" --check-every 7 "$@" >/dev/null 2>err
+}
+hash_of() { sha256sum <"$1/checkpoint-$(printf %07d $steps)/model.safetensors" | cut -c1-64; }
+loss_of() { tail -n 1 "$1/metrics.jsonl" | sed 's/.*"loss": *\([0-9.e+-]*\).*/\1/'; }
+
+for M in 8 12; do
+    case $M in 8) exact='1:1 1:2 2:1 2:2 4:1 4:2 8:1'; near='3 5' ;; 12) exact='1:1 1:2 3:1 3:2 6:1 12:1'; near='2 5' ;; esac
+    first=
+    for way in $exact; do
+        np=${way%:*} threads=${way#*:}
+        train "m$M.$np.$threads" $M "$np" "$threads" || complain "M $M, np $np: $(cat err)"
+        hash=$(hash_of "m$M.$np.$threads")
+        [ -z "$first" ] && first=$hash
+        [ "$hash" = "$first" ] || complain "M $M: np $np with $threads threads gives $hash, np 1 gave $first"
+    done
+    case $M in 8) from=2 to=4 ;; 12) from=3 to=1 ;; esac
+    train "m$M.stopped" $M $from 1 --stop-after 10; code=$?
+    [ $code -eq 75 ] || complain "M $M: stop after 10 steps gave $code: $(cat err)"
+    train "m$M.stopped" $M $to 2 || complain "M $M, resumed: $(cat err)"
+    hash=$(hash_of "m$M.stopped")
+    [ "$hash" = "$first" ] || complain "M $M: stopped after 10 on np $from, resumed on np $to: $hash, unbroken $first"
+    lines=$(wc -l <"m$M.stopped/metrics.jsonl")
+    [ "$lines" -eq $steps ] || complain "M $M: $lines lines of metrics after the resume, wanted $steps"
+    for np in $near; do
+        train "m$M.$np.near" $M "$np" 1 || complain "M $M, np $np: $(cat err)"
+        awk -v a="$(loss_of "m$M.$np.near")" -v b="$(loss_of "m$M.1.1")" 'BEGIN { d = a - b; exit !(d < 1e-4 && d > -1e-4) }' ||
+            complain "M $M: np $np ends at loss $(loss_of "m$M.$np.near"), np 1 at $(loss_of "m$M.1.1")"
+    done
+    eval "hash$M=$first"
+done
+[ "$hash8" != "$hash12" ] || complain "M 8 and M 12 gave the same weights: the test compares nothing"
+exit $failed
