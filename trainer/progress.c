@@ -98,5 +98,5 @@ void progress_note(progress *p, const char *text) {
     if (p->quiet) return;
     erase_live(p);
     fprintf(stderr, "%s\n", text);
-    p->shown = -INFINITY;        /* redrawn by the next step */
+    if (p->live) p->shown = -INFINITY;      /* redrawn by the next step */
 }

@@ -109,7 +109,8 @@ static int judge(trainer *t, verdict *v, error *e) {
     int64_t step;
     v->finished = run_folder_finished(&t->run, &step, name) && step >= t->total;
     if (v->finished) {
-        if (!t->options.quiet) fprintf(stderr, "%s: finished at step %" PRId64 " (%s); nothing to do\n", t->run.path, step, name);
+        if (!t->options.quiet) fprintf(stderr, "%s: finished at step %" PRId64 "; nothing to do\n", t->run.path, step);
+        memcpy(v->name, name, sizeof name);
         return 0;
     }
     if (choose(t, v, e) || !v->folder[0]) return e->code;
@@ -148,10 +149,7 @@ int start_weights(trainer *t) {
     } else if (t->settings.init_from) {
         code = checkpoint_init_from(t->comm, t->model, t->weights, t->settings.init_from, &e);
     }
-    if (code && !e.code) e.code = code;                              /* ranks without a text of their own */
-    if (e.code && !e.text[0]) e.code = 0;
-    int agreed = comm_agree(t->comm, &e);
-    if (code || agreed) return agreed ? agreed : code;
+    if (code) return comm_agree(t->comm, &e);
     weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
     return comm_agree(t->comm, &e);
 }

@@ -69,6 +69,7 @@ static void add_losses(trainer *t, const int64_t count[COUNTS], step_metrics *s)
 static void train_step(trainer *t, int64_t step, step_result *r) {
     step_metrics *s = &r->metrics;
     double began = timer_now();
+    (void)exchange_wait_seconds(t->exchange);      /* a checkpoint's messages are not this step's */
     load_batches(t, step);
     s->data_wait_seconds = timer_now() - began;
     global_counts(t, r->count);

@@ -1,5 +1,5 @@
 # Sourced by the tests of bert-pretrain: a small vocabulary, text, shards and model in $TMPDIR, and how a refusal is checked.
-export OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=1
+export OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 pretrain=$BUILD/bert-pretrain
 failed=0
 complain() { printf '%s\n' "$@"; failed=1; }
@@ -19,8 +19,9 @@ JSON
 # refuse CODE WORDS [NP=n] OPTIONS...: exactly one line of ours, with WORDS in it, the exit code, within 60 s, and no checkpoint at $out.
 refuse() {
     local code=$1 words=$2 np=1 got lines; shift 2
-    case $1 in NP=*) np=${1#NP=}; shift ;; esac
-    timeout -k 5 60 "$MPIRUN" -np "$np" "$pretrain" "$@" >"$TMPDIR/out" 2>"$TMPDIR/err"; got=$?
+    case ${1:-} in NP=*) np=${1#NP=}; shift ;; esac
+    if [ "$np" -eq 1 ]; then timeout -k 5 60 "$pretrain" "$@" >"$TMPDIR/out" 2>"$TMPDIR/err"; got=$?      # mpirun takes 2 s to end badly
+    else timeout -k 5 60 "$MPIRUN" -np "$np" "$pretrain" "$@" >"$TMPDIR/out" 2>"$TMPDIR/err"; got=$?; fi
     lines=$(grep -c '^bert-pretrain: ' "$TMPDIR/err")
     [ "$got" -eq "$code" ] || complain "exit code $got, wanted $code: $*" "$(cat "$TMPDIR/err")"
     [ "$lines" -eq 1 ] || complain "$lines lines of ours, wanted 1: $*" "$(cat "$TMPDIR/err")"

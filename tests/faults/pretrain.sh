@@ -60,7 +60,8 @@ refuse 2 'absent' $good --resume absent
 [ "$(status_of run)" = done ] || complain "status $(cat run/status.json)"
 refuse 2 'learning-rate was 0.0001 and is now 0.5' $good --output run --steps 6 --learning-rate 0.5
 refuse 2 'seed was 12345 and is now 1' $good --output run --steps 6 --seed 1
-refuse 2 'num_attention_heads was 2 and is now 4' $good --output run --steps 6 --model <(sed 's/"num_attention_heads": 2/"num_attention_heads": 4/' model.json)
+sed 's/"num_attention_heads": 2/"num_attention_heads": 4/' model.json >heads.json
+refuse 2 'num_attention_heads was 2 and is now 4' $good --output run --steps 6 --model heads.json
 refuse 2 'holds checkpoints' $good --output run --steps 6 --resume no
 "$BUILD/bert-shard" --quiet --seed 2 --vocab vocab.txt --seq-length 32 --output data2 text.txt
 refuse 2 'other data' $good --output run --steps 6 --data data2
@@ -70,6 +71,6 @@ refuse 2 'other data' $good --output run --steps 6 --data data2
 "$MPIRUN" -np 2 "$pretrain" $good --output run 2>err || complain "a finished run does not end with 0: $(cat err)"
 grep -q 'finished at step 4' err || complain "finished run: $(cat err)"
 printf 'x' | dd of=run/checkpoint-0000004/model.safetensors bs=1 seek=2000 conv=notrunc status=none
-timeout 60 "$MPIRUN" -np 1 "$pretrain" $good --output run --steps 6 2>err
+timeout 60 "$pretrain" $good --output run --steps 6 2>err
 [ $? -eq 5 ] && grep -q '^bert-pretrain: .*verifies' err || complain "corrupt checkpoint: $(cat err)"
 exit $failed

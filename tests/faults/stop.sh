@@ -13,7 +13,7 @@ ended() { wait "$job"; code=$?; }
 # A second job on the run is refused and does not disturb the first; SIGUSR1 to mpirun then stops that one.
 start_job 2 --output one $options --steps 1000000 --log-every 1
 wait_for 30 running one
-refuse 2 'pid' --output one $options --steps 1000000
+refuse 2 'in use by process' --output one $options --steps 1000000
 kill -USR1 "$job"; ended
 [ "$code" -eq 75 ] || complain "SIGUSR1: mpirun returned $code, wanted 75" "$(cat job.err)"
 grep -q '"state": *"stopped"' one/status.json && grep -q '"code": *75' one/status.json || complain "SIGUSR1: $(cat one/status.json)"
