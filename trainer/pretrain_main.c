@@ -16,7 +16,7 @@ int main(int argc, char **argv) {
     if (c->rank != 0 && !freopen("/dev/null", "w", stdout)) fail(EXIT_MACHINE, "/dev/null: cannot be opened");   /* rank 0 speaks for all */
     int code = start(&t, c, argc, argv, &done);
     if (!code && !done) code = train(&t);
-    print_result(&t);
+    if (code == EXIT_DONE || code == EXIT_STOPPED) print_result(&t);
     trainer_free(&t);
     return comm_finish(c, code);
 }

@@ -10,38 +10,70 @@
 #define FREE OPTION_RESUMABLE    /* free to change when a run is resumed */
 
 static const option_spec table[] = {
-    { "data", OPTION_TEXT, AT(data), .unit = "folder", .help = "shards made by bert-shard, or taken in by bert-inspect --adopt", .flags = OPTION_REQUIRED, .group = "What" },
-    { "model", OPTION_TEXT, AT(model), .unit = "file", .help = "config.json of a BERT; without it: that of --init-from, or of the run resumed" },
-    { "init-from", OPTION_TEXT, AT(init_from), .unit = "folder", .help = "first weights: a Hugging Face BERT or a checkpoint of this program" },
-    { "output", OPTION_TEXT, AT(output), .unit = "folder", .help = "the run: checkpoints, metrics, status; an unfinished run is resumed", .flags = OPTION_REQUIRED | OPTION_LOCAL },
-    { "steps", OPTION_INT, AT(steps), -1, 1e12, "-1", .unit = "steps", .help = "length of training; 0 writes the first weights; -1: as epochs says", .flags = FREE, .group = "How long" },
-    { "epochs", OPTION_REAL, AT(epochs), 0, 1e6, "0", .unit = "epochs", .help = "length of training in passes over the data; 0: as steps says", .flags = FREE },
-    { "global-batch", OPTION_INT, AT(global_batch), 1, 1 << 24, "256", .unit = "sequences", .help = "sequences of one step, over all ranks", .group = "Batch" },
-    { "micro-batch", OPTION_INT, AT(micro_batch), 1, 1 << 16, "4", .unit = "sequences", .help = "sequences computed at once; global-batch is a multiple of it" },
-    { "schedule", OPTION_CHOICE, AT(schedule), .initial = "linear", .choices = "linear|polynomial|cosine|constant", .help = "learning rate after warm-up", .group = "Optimizer" },
-    { "decay-from", OPTION_CHOICE, AT(decay_from), .initial = "warmup", .choices = "warmup|zero", .help = "where the decay begins; zero is the published recipes' form" },
-    { "power", OPTION_REAL, AT(power), 0, 100, "1", .help = "exponent of schedule polynomial" },
-    { "learning-rate", OPTION_REAL, AT(learning_rate), 0, 10, "1e-4", .help = "highest learning rate" },
-    { "warmup-steps", OPTION_INT, AT(warmup_steps), 0, 1e12, "0", .unit = "steps", .help = "steps in which the rate climbs" },
-    { "weight-decay", OPTION_REAL, AT(weight_decay), 0, 10, "0.01", .help = "decoupled decay; none on biases and LayerNorm" },
-    { "beta1", OPTION_REAL, AT(beta1), 0, 0.999999, "0.9", .help = "decay of the first moment" },
-    { "beta2", OPTION_REAL, AT(beta2), 0, 0.99999999, "0.999", .help = "decay of the second moment" },
-    { "epsilon", OPTION_REAL, AT(epsilon), 1e-20, 1, "1e-6", .help = "added to the root of the second moment" },
-    { "bias-correction", OPTION_SWITCH, AT(bias_correction), .initial = "yes", .help = "divide by 1 - beta^t; off to match Google's optimizer" },
-    { "clip-norm", OPTION_REAL, AT(clip_norm), 0, 1e6, "1.0", .help = "longest gradient; 0 does not clip" },
-    { "dropout", OPTION_REAL, AT(dropout), -1, 0.99, "-1", .help = "in place of both dropout values of the model; -1: the model's own" },
-    { "seed", OPTION_INT, AT(seed), 0, 9007199254740992.0, "12345", .help = "of weights, order and dropout" },
-    { "threads", OPTION_INT, AT(threads), 0, 4096, "0", .unit = "threads", .help = "of each rank; 0: usable cores of the node / ranks on it", .flags = FREE, .group = "Running" },
-    { "checkpoint-every", OPTION_INTERVAL, AT(checkpoint_every), .initial = "30m", .unit = "steps or time", .help = "between checkpoints; 0: only at the end", .flags = FREE },
-    { "keep", OPTION_INT, AT(keep), 1, 1e6, "3", .unit = "checkpoints", .help = "newest checkpoints that stay", .flags = FREE },
-    { "keep-every", OPTION_INT, AT(keep_every), 0, 1e12, "0", .unit = "steps", .help = "checkpoints of every such step stay for ever; 0: none" },
-    { "resume", OPTION_TEXT, AT(resume), .initial = "auto", .help = "auto: from the run's newest good checkpoint; no: a new run; or a checkpoint folder", .flags = OPTION_LOCAL },
-    { "stop-after", OPTION_INTERVAL, AT(stop_after), .initial = "0", .unit = "steps or time", .help = "of this job: then save and end with 75; 0: never", .flags = FREE },
-    { "log-every", OPTION_INT, AT(log_every), 1, 1e9, "10", .unit = "steps", .help = "between lines of metrics.jsonl", .flags = FREE },
-    { "check-every", OPTION_INT, AT(check_every), 0, 1e9, "100", .unit = "steps", .help = "between comparisons of the ranks' weights; 0: at checkpoints only" },
-    { "progress", OPTION_CHOICE, AT(progress), .initial = "auto", .choices = "auto|line|plain", .help = "on stderr; auto: a live line on a terminal, else plain lines", .flags = FREE },
-    { "dump-order", OPTION_TEXT, AT(dump_order), .unit = "file", .help = "write the row numbers of each step there", .flags = OPTION_LOCAL },
-    { "dry-run", OPTION_SWITCH, AT(dry_run), .help = "print configuration, sizes and steps, and stop", .flags = OPTION_LOCAL },
+    { "data", OPTION_TEXT, AT(data), .unit = "folder",
+      .help = "shards made by bert-shard, or taken in by bert-inspect --adopt", .flags = OPTION_REQUIRED, .group = "What" },
+    { "model", OPTION_TEXT, AT(model), .unit = "file",
+      .help = "config.json of a BERT; without it: that of --init-from, or of the run resumed" },
+    { "init-from", OPTION_TEXT, AT(init_from), .unit = "folder",
+      .help = "first weights: a Hugging Face BERT or a checkpoint of this program" },
+    { "output", OPTION_TEXT, AT(output), .unit = "folder",
+      .help = "the run: checkpoints, metrics, status; an unfinished run is resumed", .flags = OPTION_REQUIRED | OPTION_LOCAL },
+    { "steps", OPTION_INT, AT(steps), -1, 1e12, "-1", .unit = "steps",
+      .help = "length of training; 0 writes the first weights; -1: as epochs says", .flags = FREE, .group = "How long" },
+    { "epochs", OPTION_REAL, AT(epochs), 0, 1e6, "0", .unit = "epochs",
+      .help = "length of training in passes over the data; 0: as steps says", .flags = FREE },
+    { "global-batch", OPTION_INT, AT(global_batch), 1, 1 << 24, "256", .unit = "sequences",
+      .help = "sequences of one step, over all ranks", .group = "Batch" },
+    { "micro-batch", OPTION_INT, AT(micro_batch), 1, 1 << 16, "4", .unit = "sequences",
+      .help = "sequences computed at once; global-batch is a multiple of it" },
+    { "schedule", OPTION_CHOICE, AT(schedule), .initial = "linear", .choices = "linear|polynomial|cosine|constant",
+      .help = "learning rate after warm-up", .group = "Optimizer" },
+    { "decay-from", OPTION_CHOICE, AT(decay_from), .initial = "warmup", .choices = "warmup|zero",
+      .help = "where the decay begins; zero is the published recipes' form" },
+    { "power", OPTION_REAL, AT(power), 0, 100, "1",
+      .help = "exponent of schedule polynomial" },
+    { "learning-rate", OPTION_REAL, AT(learning_rate), 0, 10, "1e-4",
+      .help = "highest learning rate" },
+    { "warmup-steps", OPTION_INT, AT(warmup_steps), 0, 1e12, "0", .unit = "steps",
+      .help = "steps in which the rate climbs" },
+    { "weight-decay", OPTION_REAL, AT(weight_decay), 0, 10, "0.01",
+      .help = "decoupled decay; none on biases and LayerNorm" },
+    { "beta1", OPTION_REAL, AT(beta1), 0, 0.999999, "0.9",
+      .help = "decay of the first moment" },
+    { "beta2", OPTION_REAL, AT(beta2), 0, 0.99999999, "0.999",
+      .help = "decay of the second moment" },
+    { "epsilon", OPTION_REAL, AT(epsilon), 1e-20, 1, "1e-6",
+      .help = "added to the root of the second moment" },
+    { "bias-correction", OPTION_SWITCH, AT(bias_correction), .initial = "yes",
+      .help = "divide by 1 - beta^t; off to match Google's optimizer" },
+    { "clip-norm", OPTION_REAL, AT(clip_norm), 0, 1e6, "1.0",
+      .help = "longest gradient; 0 does not clip" },
+    { "dropout", OPTION_REAL, AT(dropout), -1, 0.99, "-1",
+      .help = "in place of both dropout values of the model; -1: the model's own" },
+    { "seed", OPTION_INT, AT(seed), 0, 9007199254740992.0, "12345",
+      .help = "of weights, order and dropout" },
+    { "threads", OPTION_INT, AT(threads), 0, 4096, "0", .unit = "threads",
+      .help = "of each rank; 0: usable cores of the node / ranks on it", .flags = FREE, .group = "Running" },
+    { "checkpoint-every", OPTION_INTERVAL, AT(checkpoint_every), .initial = "30m", .unit = "steps or time",
+      .help = "between checkpoints; 0: only at the end", .flags = FREE },
+    { "keep", OPTION_INT, AT(keep), 1, 1e6, "3", .unit = "checkpoints",
+      .help = "newest checkpoints that stay", .flags = FREE },
+    { "keep-every", OPTION_INT, AT(keep_every), 0, 1e12, "0", .unit = "steps",
+      .help = "checkpoints of every such step stay for ever; 0: none" },
+    { "resume", OPTION_TEXT, AT(resume), .initial = "auto",
+      .help = "auto: from the run's newest good checkpoint; no: a new run; or a checkpoint folder", .flags = OPTION_LOCAL },
+    { "stop-after", OPTION_INTERVAL, AT(stop_after), .initial = "0", .unit = "steps or time",
+      .help = "of this job: then save and end with 75; 0: never", .flags = FREE },
+    { "log-every", OPTION_INT, AT(log_every), 1, 1e9, "10", .unit = "steps",
+      .help = "between lines of metrics.jsonl", .flags = FREE },
+    { "check-every", OPTION_INT, AT(check_every), 0, 1e9, "100", .unit = "steps",
+      .help = "between comparisons of the ranks' weights; 0: at checkpoints only" },
+    { "progress", OPTION_CHOICE, AT(progress), .initial = "auto", .choices = "auto|line|plain",
+      .help = "on stderr; auto: a live line on a terminal, else plain lines", .flags = FREE },
+    { "dump-order", OPTION_TEXT, AT(dump_order), .unit = "file",
+      .help = "write the row numbers of each step there", .flags = OPTION_LOCAL },
+    { "dry-run", OPTION_SWITCH, AT(dry_run),
+      .help = "print configuration, sizes and steps, and stop", .flags = OPTION_LOCAL },
 };
 
 const option_program pretrain_program = {
@@ -91,7 +123,8 @@ static int check_length(settings *s, const options *o, error *e) {
 int settings_check(settings *s, const options *o, int ranks, error *e) {
     if (check_length(s, o, e)) return e->code;
     if (check_batch(s, ranks, e)) return e->code;
-    if (s->dropout < 0 && s->dropout > -1) return error_set(e, EXIT_USAGE, "dropout: %g is not accepted; give 0 to 0.99, or -1 for the model's own", s->dropout);
+    if (s->dropout < 0 && s->dropout > -1)
+        return error_set(e, EXIT_USAGE, "dropout: %g is not accepted; give 0 to 0.99, or -1 for the model's own", s->dropout);
     bool declines = s->schedule == SCHEDULE_LINEAR || s->schedule == SCHEDULE_POLYNOMIAL;
     if (s->decay_from == DECAY_FROM_ZERO && !declines)
         return error_set(e, EXIT_USAGE, "decay-from: zero goes with schedule linear or polynomial only; leave it out or change the schedule");
@@ -143,7 +176,9 @@ int settings_check_resume(const options *o, const char *saved_yaml, const char *
         text_format(&differs, "%s%s was %.*s and is now %.*s", differs.bytes ? ", " : "", row->key, was ? (int)was_bytes : 9, was ? was : "not given",
                     is ? (int)is_bytes : 9, is ? is : "not given");
     }
-    if (differs.bytes) error_set(e, EXIT_USAGE, "%s: cannot be resumed with other settings: %s; give the old values, or another --output", checkpoint, differs.data);
+    if (differs.bytes)
+        error_set(e, EXIT_USAGE, "%s: cannot be resumed with other settings: %s; give the old values, or another --output", checkpoint,
+                  differs.data);
     free(text_take(&differs));
     free(now_yaml);
     return e->code;

@@ -55,6 +55,11 @@ refuse 2 'dump-order' $good --dump-order /nonexistent/order
 refuse 2 'absent' $good --init-from absent
 refuse 2 'absent' $good --resume absent
 
+# Ranks that were told different things: named, not hung.
+timeout -k 5 60 "$MPIRUN" -np 1 "$pretrain" $good : -np 1 "$pretrain" $good --seed 5 2>err; code=$?
+[ $code -eq 2 ] && [ "$(grep -c '^bert-pretrain: .*rank 1 .*seed: 5' err)" -eq 1 ] || complain "ranks with different seeds: exit code $code" "$(cat err)"
+[ ! -e refused ] || complain 'ranks with different seeds left something behind'
+
 # A run, then what may not change on resume; both values are named. Then more steps than are left.
 "$MPIRUN" -np 2 "$pretrain" $good --output run --quiet >/dev/null || complain 'the plain run failed'
 [ "$(status_of run)" = done ] || complain "status $(cat run/status.json)"
@@ -68,9 +73,14 @@ refuse 2 'other data' $good --output run --steps 6 --data data2
 [ "$(status_of run)" = done ] || complain "a refusal touched status.json: $(cat run/status.json)"
 
 # Finished: says so, 0. Every checkpoint corrupt: refused rather than begun anew.
-"$MPIRUN" -np 2 "$pretrain" $good --output run 2>err || complain "a finished run does not end with 0: $(cat err)"
-grep -q 'finished at step 4' err || complain "finished run: $(cat err)"
-printf 'x' | dd of=run/checkpoint-0000004/model.safetensors bs=1 seek=2000 conv=notrunc status=none
-timeout 60 "$pretrain" $good --output run --steps 6 2>err
+"$MPIRUN" -np 2 "$pretrain" $good --output run >out 2>err || complain "a finished run does not end with 0: $(cat err)"
+grep -q 'finished at step 4' err && [ "$(cat out)" = run/checkpoint-0000004 ] || complain "finished run: $(cat out err)"
+
+# More steps are allowed; another kernel set is said.
+BERT_ISA=base "$pretrain" $good --output run --steps 6 --quiet >out 2>err; code=$?
+[ $code -eq 0 ] && [ "$(cat out)" = run/checkpoint-0000006 ] || complain "two more steps: exit code $code" "$(cat out err)"
+grep -q 'bits will differ' err || grep -q '"kernel_set": *"base' run/checkpoint-0000004/manifest.json || complain "another kernel set is not said: $(cat err)"
+for step in 4 6; do printf 'x' | dd of=run/checkpoint-000000$step/model.safetensors bs=1 seek=2000 conv=notrunc status=none; done
+timeout 60 "$pretrain" $good --output run --steps 8 2>err
 [ $? -eq 5 ] && grep -q '^bert-pretrain: .*verifies' err || complain "corrupt checkpoint: $(cat err)"
 exit $failed

@@ -41,5 +41,11 @@ for M in 8 12; do
     done
     eval "hash$M=$first"
 done
+
+# Ranks of different abilities take the lowest kernel set among them: the bits of that set alone.
+BERT_ISA=base train base 8 1 1 || complain "BERT_ISA=base: $(cat err)"
+common="--quiet --data data --model model.json --output mixed --steps $steps --global-batch 16 --micro-batch 2 --learning-rate 1e-3 --warmup-steps 5"
+"$MPIRUN" -np 1 -x BERT_ISA=base "$pretrain" $common : -np 1 "$pretrain" $common >/dev/null 2>err || complain "mixed kernel sets: $(cat err)"
+[ "$(hash_of mixed)" = "$(hash_of base)" ] || complain "mixed kernel sets: $(hash_of mixed), base alone $(hash_of base)"
 [ "$hash8" != "$hash12" ] || complain "M 8 and M 12 gave the same weights: the test compares nothing"
 exit $failed

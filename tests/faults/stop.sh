@@ -30,6 +30,14 @@ for signal in TERM INT; do
     [ "$(status_of "two$signal")" = stopped ] || complain "SIG$signal to a rank: $(cat "two$signal/status.json")"
 done
 
+# A rank killed outright: the job ends at once, and the next one goes on from the newest checkpoint, the lock being free again.
+start_job 2 --output dead $options --steps 1000000 --log-every 1 --checkpoint-every 20
+wait_for 30 test -e dead/latest
+kill -9 "$(pgrep -f "^$pretrain --output dead " | head -n 1)"; began=$SECONDS; ended
+[ "$code" -ge 128 ] && [ $((SECONDS - began)) -le 10 ] || complain "a killed rank: mpirun returned $code after $((SECONDS - began)) s"
+"$MPIRUN" -np 1 "$pretrain" --output dead $options --steps 1000000 --stop-after 1 >dead.out 2>err; code=$?
+[ "$code" -eq 75 ] && grep -q ', from dead/checkpoint-' err || complain "after a killed rank: exit code $code" "$(cat err)"
+
 # Saves fail (a file-size limit from outside) after a first good one: warned three times, then 4; the good one stays and is named.
 start_job 1 --output full $options --steps 1000000 --log-every 1 --checkpoint-every 20
 wait_for 30 test -e full/latest
@@ -54,6 +62,14 @@ grep -q '"state": *"failed"' full/status.json && grep -q '"code": *4' full/statu
 "$MPIRUN" -np 2 "$pretrain" --output dry $options --steps 10 --dry-run >dry.out 2>err || complain "dry run: $(cat err)"
 grep -q '^parameters: ' dry.out && grep -q '^memory of a rank: ' dry.out && [ "$(grep -c '^steps: ' dry.out)" -eq 2 ] || complain "dry run: $(cat dry.out)"
 [ ! -e dry ] || complain 'the dry run wrote something'
+
+# Bound to one core with two threads: said once, with the flags that help.
+if [ "$(nproc)" -ge 2 ]; then
+    mpirun -np 1 --bind-to core "$pretrain" --output dry $options --threads 2 --steps 10 --dry-run >dry.out 2>err
+    [ "$(grep -c 'warning: ranks are bound to fewer cores (1) than they have threads (2); .*--map-by slot:PE=2 --bind-to core' err)" -eq 1 ] || complain "bound ranks: $(cat err)"
+    mpirun -np 1 --bind-to none "$pretrain" --output dry $options --threads 2 --steps 10 --dry-run >dry.out 2>err
+    grep -q warning err && complain "unbound ranks: $(cat err)"
+fi
 
 # --help under mpirun is said once.
 "$MPIRUN" -np 2 "$pretrain" --help >help.out && [ "$(grep -c 'trains a BERT' help.out)" -eq 1 ] || complain "--help under mpirun: $(cat help.out)"

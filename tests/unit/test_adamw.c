@@ -12,7 +12,9 @@ typedef struct arrays { float w[N], m[N], v[N], g[N]; } arrays;
 static bool supported(int level) {
 #if defined(__x86_64__)
     if (level == 2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (level == 3) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    if (level == 3)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl");
 #endif
     return true;
 }
@@ -43,8 +45,10 @@ static void test_levels_equal_reference(void **state) {
         for (int i = 0; i < N; i++) {
             double room = 1e-6 * fabs((double)wanted.w[i]) + 1e-6 * step.step * 10;
             if (fabs((double)got.w[i] - wanted.w[i]) > room) fail_msg("level %d, w[%d]: %.9g, wanted %.9g", level, i, got.w[i], wanted.w[i]);
-            if (fabs((double)got.m[i] - wanted.m[i]) > 3e-7 * fabs((double)wanted.m[i])) fail_msg("level %d, m[%d]: %.9g, wanted %.9g", level, i, got.m[i], wanted.m[i]);
-            if (fabs((double)got.v[i] - wanted.v[i]) > 3e-7 * fabs((double)wanted.v[i])) fail_msg("level %d, v[%d]: %.9g, wanted %.9g", level, i, got.v[i], wanted.v[i]);
+            bool m_near = fabs((double)got.m[i] - wanted.m[i]) <= 3e-7 * fabs((double)wanted.m[i]);
+            bool v_near = fabs((double)got.v[i] - wanted.v[i]) <= 3e-7 * fabs((double)wanted.v[i]);
+            if (!m_near) fail_msg("level %d, m[%d]: %.9g, wanted %.9g", level, i, got.m[i], wanted.m[i]);
+            if (!v_near) fail_msg("level %d, v[%d]: %.9g, wanted %.9g", level, i, got.v[i], wanted.v[i]);
         }
     }
 }
@@ -52,7 +56,8 @@ static void test_levels_equal_reference(void **state) {
 /* One step by hand: g 2, no moments: m 0.2, v 0.004, corrected 2 and 4, so w moves by rate 2 / (2 + eps) and shrinks by rate decay w. */
 static void test_first_step_by_hand(void **state) {
     (void)state;
-    const adamw_step step = { .clip = 1, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 0.5, .step = 0.1 / (1 - 0.9), .root = 1 / sqrt(1 - 0.999), .shrink = 0.1 * 0.01 };
+    const adamw_step step = { .clip = 1, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 0.5, .step = 0.1 / (1 - 0.9),
+                              .root = 1 / sqrt(1 - 0.999), .shrink = 0.1 * 0.01 };
     for (int level = 0; level <= 3; level++) {
         float w = 1, m = 0, v = 0, g = 2;
         if (!supported(level)) continue;
