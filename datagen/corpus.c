@@ -85,7 +85,7 @@ int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t lon
         }
         if (last) {
             corpus_end_document(c);
-            if (progress && !progress(c, t)) return 0;
+            if (progress) progress(c, t);
         }
     }
     return got < 0 ? e->code : 0;

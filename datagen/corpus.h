@@ -33,8 +33,8 @@ void corpus_init(corpus *c, unsigned char *continues);   /* takes ownership of c
 void corpus_add_segment(corpus *c, size_t from, size_t longest);
 void corpus_end_document(corpus *c);                      /* an empty one is dropped */
 
-/* Called after each document; false ends the reading there. */
-typedef bool corpus_progress(const corpus *c, const text_stream *t);
+/* Called after each document. */
+typedef void corpus_progress(const corpus *c, const text_stream *t);
 
 /* Reads t to its end. progress may be NULL. EXIT_USAGE naming file and line on invalid UTF-8 (INVALID_FAIL). */
 int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t longest, int invalid, corpus_progress *progress, error *e);

@@ -42,30 +42,29 @@ static void progress_end(void) {
 
 static const volatile sig_atomic_t *stop_flag;   /* a signal came */
 
-static bool read_progress(const corpus *c, const text_stream *t) {
+static void read_progress(const corpus *c, const text_stream *t) {
     (void)c;
     progress("reading", (double)text_stream_bytes_read(t), (double)text_stream_bytes_total(t), (double)text_stream_bytes_read(t) / 1e6);
-    return !*stop_flag;
 }
 
 uint64_t build_first_row(uint64_t rows, uint64_t files, uint64_t i) { return rows / files * i + (i < rows % files ? i : rows % files); }
 
 static int stopped(error *e) {
     if (!*stop_flag) return 0;
-    *e = (error){ .code = EXIT_MACHINE };
-    return EXIT_MACHINE;
+    return error_set(e, EXIT_MACHINE, "interrupted");
 }
 
 static int read_corpus(const build_settings *s, const vocab *v, char *const *paths, size_t count, corpus *c, error *e) {
     text_stream *t;
-    if (text_stream_open(&t, paths, count, &s->text, e)) return e->code;
+    text_settings settings = s->text;
+    settings.stop = stop_flag;
+    if (text_stream_open(&t, paths, count, &settings, e)) return e->code;
     tokenizer *k = tokenizer_new(v, s->words);
     progress_start(s->quiet);
     int code = corpus_read(c, t, k, vocab_unk(v), example_longest_segment(s->example.seq_length, s->example.next_sentence), s->invalid, read_progress, e);
     progress_end();
     tokenizer_free(k);
     text_stream_close(t);
-    if (!code) code = stopped(e);
     if (!code && !c->documents) code = error_set(e, EXIT_USAGE, "the text is empty; nothing to make shards of");
     if (!code && c->documents == 1 && s->example.next_sentence)
         code = error_set(e, EXIT_USAGE, "the text is a single document, but next-sentence pairs need two; put blank lines between documents, or give --no-nsp");

@@ -89,6 +89,7 @@ void text_stream_close(text_stream *t) {
 static int fill(text_stream *t, error *e) {
     if (t->input_at == t->input_bytes) t->input_at = t->input_bytes = 0;
     while (t->input_bytes < INPUT_BYTES) {
+        if (t->settings.stop && *t->settings.stop) return error_set(e, EXIT_MACHINE, "%s: reading was interrupted", t->name);
         ssize_t n = read(t->fd, t->input + t->input_bytes, INPUT_BYTES - t->input_bytes);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return error_set(e, EXIT_MACHINE, "%s: reading failed: %s", t->name, strerror(errno));

@@ -14,6 +14,7 @@
  * Bytes are handed on as they are: whoever needs valid UTF-8 checks it. */
 #ifndef DATAGEN_TEXT_STREAM_H
 #define DATAGEN_TEXT_STREAM_H
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@ typedef struct text_stream text_stream;
 typedef struct text_settings {
     bool split_sentences;      /* lines are paragraphs: cut them by datagen/sentences.h */
     const char *json_key;      /* borrowed; NULL: "text" */
+    const volatile sig_atomic_t *stop;   /* set by a signal's handler: reading ends with EXIT_MACHINE; may be NULL */
 } text_settings;
 
 /* EXIT_USAGE naming the path that cannot be read; an empty folder; no path at all. *out is owned by the caller. */
