@@ -44,8 +44,8 @@ static int terminal_width(void) {
 void progress_line(char *out, size_t size, const step_metrics *s, int64_t steps, double tokens_per_second, double seconds_left, int width) {
     char field[7][64], left[32];
     int fields = 0;
-    double share = steps > 0 ? 100.0 * (double)s->step / (double)steps : 100;
-    snprintf(field[fields++], sizeof field[0], "step %" PRId64 "/%" PRId64 " (%.0f%%)", s->step, steps, share);
+    int64_t percent = steps > 0 ? s->step * 100 / steps : 100;
+    snprintf(field[fields++], sizeof field[0], "step %" PRId64 "/%" PRId64 " (%" PRId64 "%%)", s->step, steps, percent);
     snprintf(field[fields++], sizeof field[0], "loss %.4f", s->loss);
     timer_format(left, sizeof left, seconds_left < 0 ? 0 : seconds_left);
     if (seconds_left >= 0) snprintf(field[fields++], sizeof field[0], "%s left", left);
