@@ -31,7 +31,7 @@ static const option_spec table[] = {
 
 static const option_program program = {
     .name = "bert-inspect", .summary = "describes, verifies and compares shards and checkpoints, adopts shards made elsewhere, tokenizes",
-    .usage = "bert-inspect [--verify] [--example N] PATH...  |  --diff A B  |  --adopt DIR --vocab vocab.txt  |  --tokenize --vocab vocab.txt TEXT...",
+    .usage = "bert-inspect [--verify] [--example N] PATH... | --diff A B | --adopt DIR | --tokenize TEXT...",
     .details = "PATH is a shard folder, one HDF5 shard, a checkpoint folder or a safetensors file.\n\n"
                "Exit codes: 0 done, or equal; 1 the machine failed; 2 usage, or data that is malformed; 5 content differs from its recorded hash, "
                "or --diff found a difference.",

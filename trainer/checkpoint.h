@@ -50,7 +50,8 @@ void checkpoint_facts_free(checkpoint_facts *f);
 int checkpoint_resume(checkpoint_job *j, const char *folder, checkpoint_state *state, error *e);
 
 /* Collective. Weights of a Hugging Face BERT folder (BertModel, BertForMaskedLM, BertForPreTraining; with or without "bert."; gamma/beta;
- * explicit decoder; fp32/fp16/bf16; sharded safetensors). Missing heads keep the initialisation that `weights` holds and are listed on stderr. pytorch_model.bin:
+ * explicit decoder; fp32/fp16/bf16; sharded safetensors). Missing heads keep the initialisation that `weights` holds and are listed on
+ * stderr. pytorch_model.bin:
  * EXIT_USAGE with the way to convert it. */
 int checkpoint_init_from(comm *c, const model *m, float *weights, const char *folder, error *e);
 

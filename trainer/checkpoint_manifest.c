@@ -65,7 +65,8 @@ static int check(const json *m, const char *path, error *e) {
 int manifest_read(json **out, const char *folder, error *e) {
     char *path = files_join(folder, "manifest.json");
     *out = NULL;
-    int code = files_exists(path) ? json_read(out, path, MOST_BYTES, e) : error_set(e, EXIT_USAGE, "%s: no manifest.json in it; not a whole checkpoint", folder);
+    int code = files_exists(path) ? json_read(out, path, MOST_BYTES, e)
+                                  : error_set(e, EXIT_USAGE, "%s: no manifest.json in it; not a whole checkpoint", folder);
     if (!code) code = check(*out, path, e);
     if (code && *out) json_free(*out), *out = NULL;
     free(path);

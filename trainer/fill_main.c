@@ -78,7 +78,8 @@ static int fill_batch(filler *f, const char *text, error *e) {
     int code = 0;
     tokenizer_encode(f->t, text, strlen(text), &ids);
     if (ids.count + 2 > f->longest)
-        code = error_set(e, EXIT_USAGE, "\"%.40s...\": %zu tokens with [CLS] and [SEP]; the model takes %zu: shorten the text", text, ids.count + 2, f->longest);
+        code = error_set(e, EXIT_USAGE, "\"%.40s...\": %zu tokens with [CLS] and [SEP]; the model takes %zu: shorten the text", text,
+                         ids.count + 2, f->longest);
     b->sequences = 1, b->tokens = 0, b->masked = 0, b->seq_length = (uint32_t)f->longest;
     for (size_t i = 0; i < ids.count + 2 && !code; i++) {
         int32_t id = i == 0 ? vocab_cls(f->v) : i == ids.count + 1 ? vocab_sep(f->v) : ids.id[i - 1];

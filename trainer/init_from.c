@@ -127,7 +127,8 @@ static int load(const model *m, float *weights, const char *folder, bool need_ml
             code = check_shape(&x, t, e);
             if (!code) code = safetensors_read(x.file, x.entry, weights + t->offset, e);
         } else if (!is_head(t->name)) code = error_set(e, EXIT_USAGE, "%s: no %s; is it a BERT?", folder, t->name);
-        else if (need_mlm && !strncmp(t->name, "cls.predictions.", 16)) code = error_set(e, EXIT_USAGE, "%s: no %s: it has no masked-language head", folder, t->name);
+        else if (need_mlm && !strncmp(t->name, "cls.predictions.", 16))
+            code = error_set(e, EXIT_USAGE, "%s: no %s: it has no masked-language head", folder, t->name);
         else list(&missing, absent++, t->name);
     }
     if (!code) code = check_decoder(&f, m, weights, folder, e);

@@ -274,14 +274,16 @@ int training_file_open(training_file **out, const char *path, training_state *s,
     training_file *f = *out = file_new(path, false);
     *s = (training_state){0};
     f->file = H5Fopen(path, H5F_ACC_RDONLY, f->access);
-    if (f->file < 0) return error_set(e, EXIT_USAGE, "%s: cannot be opened%s%s", path, first_error ? ": " : " as HDF5", first_error ? strerror(first_error) : "");
+    if (f->file < 0)
+        return error_set(e, EXIT_USAGE, "%s: cannot be opened%s%s", path, first_error ? ": " : " as HDF5", first_error ? strerror(first_error) : "");
     int64_t version = 0;
     int8_t bias_correction = 0, nsp = 0, complete = 0;
     attribute a[ATTRIBUTES];
     list_attributes(a, s, &version, &bias_correction, &nsp);
     if (!get_attribute(f->file, a[0].name, a[0].type, a[0].value)) return error_set(e, EXIT_USAGE, "%s: no format_version", path);
     if (version > TRAINING_STATE_VERSION)
-        return error_set(e, EXIT_USAGE, "%s: format version %lld; this program reads up to %d: use a newer one", path, (long long)version, TRAINING_STATE_VERSION);
+        return error_set(e, EXIT_USAGE, "%s: format version %lld; this program reads up to %d: use a newer one", path, (long long)version,
+                         TRAINING_STATE_VERSION);
     if (!get_attribute(f->file, "complete", H5T_NATIVE_INT8, &complete) || !complete) return error_set(e, EXIT_USAGE, "%s: is not complete", path);
     for (int i = 1; i < ATTRIBUTES; i++)
         if (!get_attribute(f->file, a[i].name, a[i].type, a[i].value)) return error_set(e, EXIT_USAGE, "%s: no attribute %s", path, a[i].name);

@@ -19,7 +19,15 @@ static const char config[] = "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\
 static int bad;
 static comm *world;
 
-#define CHECK(what, ...) do { if (!(what)) { fprintf(stderr, "line %d: " #what ": ", __LINE__); fprintf(stderr, __VA_ARGS__); fprintf(stderr, "\n"); bad++; } } while (0)
+#define CHECK(what, ...) \
+    do { \
+        if (!(what)) { \
+            fprintf(stderr, "line %d: " #what ": ", __LINE__); \
+            fprintf(stderr, __VA_ARGS__); \
+            fprintf(stderr, "\n"); \
+            bad++; \
+        } \
+    } while (0)
 
 typedef struct scene { char *folder; model *m; vocab *v; plan *p; exchange *x; optimizer *o; run_folder run; checkpoint_job job; } scene;
 

@@ -169,7 +169,8 @@ static void halves(void **state) {
     assert_true(signbit(safetensors_half(0x8000)) && safetensors_half(0x8000) == 0.0f);
     for (int bits = 0; bits < 0x7c00; bits++) {   /* each value by the definition */
         float wanted = bits < 1024 ? ldexpf((float)bits, -24) : ldexpf((float)(1024 + bits % 1024), bits / 1024 - 25);
-        if (safetensors_half((uint16_t)bits) != wanted) fail_msg("half 0x%04x gives %g, expected %g", bits, (double)safetensors_half((uint16_t)bits), (double)wanted);
+        if (safetensors_half((uint16_t)bits) != wanted)
+            fail_msg("half 0x%04x gives %g, expected %g", bits, (double)safetensors_half((uint16_t)bits), (double)wanted);
     }
 }
 
