@@ -75,7 +75,8 @@ say "job $second: asked to stop at step $(status step) of $steps, queued again"
 until_true 30 "job $second may start" scontrol update job="$second" StartTime=now
 until_true 60 "job $second completes" is "$second" JobState COMPLETED
 [ "$(status state)" = "done" ] && [ "$(status step)" = "$steps" ] || die "state '$(status state)' at step $(status step) instead of done at $steps"
-grep -q 'resum' "$dir/job-$second.log" || say "note: the log does not speak of resuming"
+resumed=$(grep -c "step [0-9]* of $steps, from .*/checkpoint-" "$dir/job-$second.log")
+[ "$resumed" = 3 ] || die "$resumed of 3 tries say that they went on from a checkpoint"
 say "job $second: done at step $steps, third try"
 
 # 3. The same in one go, on two ranks without Slurm.
