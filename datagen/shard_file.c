@@ -32,6 +32,7 @@ void shard_file_start(void) {
     if (started) return;
     started = true;
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);   /* read by libhdf5 whenever it opens a file; a user's own setting stays */
+    H5dont_atexit();                               /* after a failed write 1.10 crashes when it cleans up at exit; we close all that can be closed */
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     H5PLset_loading_state(0);
