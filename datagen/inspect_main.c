@@ -141,17 +141,19 @@ static int run_paths(const options *o, const struct settings *s, error *e) {
     return 0;
 }
 
+static int run(const options *o, const struct settings *s, error *e) {
+    if ((s->adopt != NULL) + s->diff + s->tokenize > 1) return error_set(e, EXIT_USAGE, "--adopt, --diff and --tokenize exclude each other");
+    return s->tokenize ? run_tokenize(o, s, e) : s->adopt ? run_adopt(o, s, e) : s->diff ? run_diff(o, e) : run_paths(o, s, e);
+}
+
 int main(int argc, char **argv) {
     fail_init("bert-inspect");
     options o;
     struct settings s = {0};
     error e = {0};
     bool done = false;
-    if (options_parse(&o, &program, &s, argc, argv, &done, &e)) return error_print(&e);
-    if (done) return EXIT_DONE;
-    int code;
-    if ((s.adopt != NULL) + s.diff + s.tokenize > 1) code = error_set(&e, EXIT_USAGE, "--adopt, --diff and --tokenize exclude each other");
-    else code = s.tokenize ? run_tokenize(&o, &s, &e) : s.adopt ? run_adopt(&o, &s, &e) : s.diff ? run_diff(&o, &e) : run_paths(&o, &s, &e);
+    int code = options_parse(&o, &program, &s, argc, argv, &done, &e);
+    if (!code && !done) code = run(&o, &s, &e);
     options_free(&o);
     if ((fflush(stdout) || ferror(stdout)) && !e.code) code = error_set(&e, EXIT_MACHINE, "standard output: writing failed");
     return e.code ? error_print(&e) : code;

@@ -135,13 +135,12 @@ int main(int argc, char **argv) {
     error e = {0};
     bool done = false, silent = false;
     if (refuse_ranks(&e, &silent)) return silent ? e.code : error_print(&e);
-    if (options_parse(&o, &program, &s, argc, argv, &done, &e)) return error_print(&e);
-    if (done) return EXIT_DONE;
     struct sigaction act = { .sa_handler = on_signal };
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     sigaction(SIGHUP, &act, NULL);
-    int code = run(&o, &s, &e);
+    int code = options_parse(&o, &program, &s, argc, argv, &done, &e);
+    if (!code && !done) code = run(&o, &s, &e);
     options_free(&o);
     if (stop) {                                         /* die of the signal, as the caller expects, but with nothing left behind */
         signal(stop, SIG_DFL);
