@@ -91,12 +91,12 @@ def test_equal_bytes():
         assert word not in text, f"the manifest holds {word}"
 
 
-def copy_by_h5py(source, target, **how):
+def copy_by_h5py(source, target, rows=None, **how):
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with h5py.File(source, "r") as f, h5py.File(target, "w") as g:
         for k in KEYS:
             if k in f:
-                g.create_dataset(k, data=f[k][:].astype(how.get("dtype", f[k].dtype)), **{x: y for x, y in how.items() if x != "dtype"})
+                g.create_dataset(k, data=f[k][:rows].astype(how.get("dtype", f[k].dtype)), **{x: y for x, y in how.items() if x != "dtype"})
 
 
 def test_adopt():
@@ -114,7 +114,7 @@ def test_adopt():
 def test_adopt_refuses():
     def spoil(name, change):
         d = f"bad_{name}"
-        copy_by_h5py("a/training_00000.hdf5", f"{d}/x_training.hdf5", compression="gzip")
+        copy_by_h5py("a/training_00000.hdf5", f"{d}/x_training.hdf5", rows=300, compression="gzip")
         with h5py.File(f"{d}/x_training.hdf5", "r+") as f:
             change(f)
         run("bert-inspect", "--adopt", d, "--vocab", "vocab.txt", code=2)
@@ -146,8 +146,8 @@ def test_adopt_refuses():
     spoil("soft", replace("segment_ids", lambda f, old: f.__setitem__("segment_ids", h5py.SoftLink("/input_mask"))))
     spoil("external", replace("segment_ids", lambda f, old: f.__setitem__("segment_ids", h5py.ExternalLink("other.hdf5", "/input_mask"))))
     spoil("external_data", replace("segment_ids", lambda f, old: f.create_dataset("segment_ids", shape=old.shape, dtype="i1", external=[("raw", 0, old.size)])))
-    layout = h5py.VirtualLayout(shape=h5py.File("a/training_00000.hdf5")["segment_ids"].shape, dtype="i1")
-    layout[:] = h5py.VirtualSource("a/training_00000.hdf5", "segment_ids", shape=layout.shape)
+    layout = h5py.VirtualLayout(shape=(300, S), dtype="i1")
+    layout[:] = h5py.VirtualSource("x_training.hdf5", "input_mask", shape=layout.shape)
     spoil("virtual", replace("segment_ids", lambda f, old: f.create_virtual_dataset("segment_ids", layout)))
 
 
