@@ -7,7 +7,7 @@
  *     for (size_t i = 0; i < shard_folder_files(f); i++) if (shard_folder_verify(f, i, &e)) return error_print(&e);
  *     shard_read_rows(f, SHARD_TRAINING, first, n, &rows, &e);
  *
- * Format: docs/formats.md. Keys as in NVIDIA's DeepLearningExamples BERT data preparation. */
+ * Format: docs/data-format.md. Keys as in NVIDIA's DeepLearningExamples BERT data preparation. */
 #ifndef DATAGEN_SHARD_H
 #define DATAGEN_SHARD_H
 #include <stdbool.h>
