@@ -7,6 +7,7 @@ import torch
 warnings.filterwarnings("ignore")
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 import transformers
+transformers.utils.logging.disable_progress_bar()
 from safetensors.torch import load_file, save_file
 from transformers import (AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification,
                           BertModel, BertTokenizer, BertTokenizerFast)
