@@ -89,6 +89,10 @@ demo:
 check-cluster: all
 	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh cluster
 
+# Checkpoints against the newest transformers, in an environment of its own.
+check-newest: all tests
+	@BUILD=$(BUILD) tests/parity-newest/run.sh $(BUILD)/venv-newest
+
 # Programs with man pages and completion; configurations and the batch job under share/bert-pretrain.
 SHARE := share/bert-pretrain
 INSTALL_TO = $(DESTDIR)$(PREFIX)
