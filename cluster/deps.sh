@@ -30,6 +30,7 @@ Slurm|command slurmctld|slurm-wlm|slurm-slurmctld slurm-slurmd|slurm
 MUNGE|command munged|munge|munge|munge
 ip|command ip|iproute2|iproute|iproute2
 strace|command strace|strace|strace|strace
+pgrep|command pgrep|procps|procps-ng|procps
 '
 needed=$build
 [ "$what" != check ] || needed=$check
