@@ -129,6 +129,7 @@ TARGET static void NAME(attention_backward)(const attention_head *h, const atten
     for (size_t first = 0; first < h->keys; first += KEYS) {
         size_t keys = smaller(KEYS, h->keys - first);
         NAME(take_keys)(h, &t, first, keys, true);
+        if (!h->queries) memset(t.dk, 0, keys * t.stride * sizeof *t.dk), memset(t.dv, 0, keys * t.stride * sizeof *t.dv);
         for (size_t query = 0; query < h->queries; query += QUERIES) {
             size_t queries = smaller(QUERIES, h->queries - query);
             pack(t.q, h->q + query * h->q_stride, h->q_stride, queries, h->width, 2);
