@@ -11,7 +11,7 @@ enum {
     KEYS = ATTENTION_KEYS,
     ROUND = 16,                          /* floats of the widest vector: rows of scratch are multiples of it */
     TILE_STRIDE = KEYS + ROUND,          /* an odd number of cache lines: columns of a tile do not share cache sets */
-    LANE_ROOM = KEYS + 8 + 8             /* 16-bit lanes of a row: begins and ends inside a block of 8 */
+    LANE_STRIDE = KEYS + 2 * ROUND       /* 16-bit lanes of a row: begins and ends inside a block of 8 */
 };
 
 static size_t padded(size_t n) { return (n + ROUND - 1) / ROUND * ROUND; }
@@ -24,8 +24,10 @@ typedef struct tiles {
     float *kt, *vt;                      /* (D', TILE_STRIDE) K^T, V^T */
     float *p, *dp;                       /* (QUERIES, TILE_STRIDE) */
     double *sum;                         /* (QUERIES) of the softmax rows, so far */
-    float *max, *delta;                  /* (QUERIES) */
-    uint16_t *lane;                      /* (LANE_ROOM) */
+    float *max, *most, *part, *delta;    /* (QUERIES): largest so far and of this block, sums of this block, row sums of dO o O */
+    float *lanes;                        /* (QUERIES, ROUND) a row's maxima or sums, one for every lane */
+    uint16_t *lane;                      /* (QUERIES, LANE_STRIDE) of the tile's masks */
+    size_t skip[ATTENTION_QUERIES];      /* where a row's lanes begin */
 } tiles;
 
 /* The next floats of scratch; counts only when there is none. */
@@ -43,8 +45,9 @@ static size_t lay_out(tiles *t, float *s, size_t width) {
     t->kt = cut(s, &n, D * TILE_STRIDE), t->vt = cut(s, &n, D * TILE_STRIDE);
     t->p = cut(s, &n, QUERIES * TILE_STRIDE), t->dp = cut(s, &n, QUERIES * TILE_STRIDE);
     t->sum = (double *)(void *)cut(s, &n, 2 * QUERIES);
-    t->max = cut(s, &n, QUERIES), t->delta = cut(s, &n, QUERIES);
-    t->lane = (uint16_t *)(void *)cut(s, &n, LANE_ROOM / 2);
+    t->max = cut(s, &n, QUERIES), t->most = cut(s, &n, QUERIES), t->part = cut(s, &n, QUERIES), t->delta = cut(s, &n, QUERIES);
+    t->lanes = cut(s, &n, QUERIES * ROUND);
+    t->lane = (uint16_t *)(void *)cut(s, &n, QUERIES * LANE_STRIDE / 2);
     return n;
 }
 
@@ -56,14 +59,6 @@ size_t attention_scratch(size_t width) {
 static uint64_t position_of(const attention_head *h, size_t query) { return h->position ? (uint64_t)h->position[query] : query; }
 
 static float keep_scale(const attention_head *h) { return (float)(1 / (1 - h->threshold / 65536.0)); }
-
-/* Lanes of `keys` keys from `first` on, of one query. */
-static const uint16_t *row_lanes(const attention_head *h, size_t query, size_t first, size_t keys, uint16_t *room) {
-    uint64_t element = h->first + position_of(h, query) * h->row_elements + first;
-    size_t skip = element % 8;
-    kernel.dropout_lanes(h->key, element / 8, (skip + keys + 7) / 8, room);
-    return room + skip;
-}
 
 /* ---- reference ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -177,6 +172,19 @@ static void finish_rows(const attention_head *h, const tiles *t, size_t query, s
     }
 }
 
+/* Masks of a tile. */
+static void take_lanes(const attention_head *h, tiles *t, size_t query, size_t queries, size_t first, size_t keys) {
+    uint64_t block[QUERIES];
+    size_t most = 0;
+    for (size_t r = 0; r < queries; r++) {
+        uint64_t element = h->first + position_of(h, query + r) * h->row_elements + first;
+        block[r] = element / 8;
+        t->skip[r] = element % 8;
+        if (t->skip[r] > most) most = t->skip[r];
+    }
+    kernel.dropout_rows(h->key, block, queries, (most + keys + 7) / 8, t->lane, LANE_STRIDE);
+}
+
 static void take_deltas(const attention_head *h, const attention_gradients *g, const tiles *t, size_t query, size_t queries) {
     for (size_t r = 0; r < queries; r++)
         t->delta[r] = kernel.dot(g->dcontext + (query + r) * h->context_stride, h->context + (query + r) * h->context_stride, h->width);
@@ -191,13 +199,13 @@ static void take_deltas(const attention_head *h, const attention_gradients *g, c
 #if defined(__x86_64__)
 #define WIDTH 8
 #define PANEL 2
-#define TARGET __attribute__((target("avx2,fma")))
+#define TARGET AVX2
 #define NAME(f) f##_avx2
 #include "trainer/kernels/attention_body.h"
 
 #define WIDTH 16
 #define PANEL 4
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")))
+#define TARGET AVX512
 #define NAME(f) f##_avx512
 #include "trainer/kernels/attention_body.h"
 #endif

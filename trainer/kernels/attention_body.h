@@ -1,67 +1,23 @@
 /* trainer/kernels/attention_body.h - the body of attention.c's fast kernels, included once for every instruction set with
  * WIDTH (floats of a vector), PANEL (vectors across a micro-tile of the products), TARGET (attribute) and NAME(f). */
 #include "trainer/kernels/attention_product.h"
+#include "trainer/kernels/attention_rows.h"
 
-/* Scores of a tile. Columns behind the keys, up to a multiple of ROUND, are what exp() makes 0 of. */
-TARGET static void NAME(scores)(const attention_head *h, const tiles *t, size_t queries, size_t keys) {
+/* Scores of a tile; `behind` in the columns behind the keys, up to a multiple of ROUND. */
+TARGET static void NAME(scores)(const attention_head *h, const tiles *t, size_t queries, size_t keys, float behind) {
     NAME(multiply)((NAME(product)){.rows = even(queries), .columns = whole(keys, WIDTH), .depth = h->width, .a = t->q, .a_row = t->stride, .a_step = 1,
                                    .b = t->kt, .b_stride = TILE_STRIDE, .c = t->p, .c_stride = TILE_STRIDE});
     for (size_t i = 0; i < queries; i++)
-        for (size_t j = keys; j < padded(keys); j++) t->p[i * TILE_STRIDE + j] = -1e30f;
+        for (size_t j = keys; j < padded(keys); j++) t->p[i * TILE_STRIDE + j] = behind;
 }
 
-BODY TARGET float NAME(largest)(const float *x, size_t n, float most) {
-    float lane[ROUND];
-    for (int j = 0; j < ROUND; j++) lane[j] = most;
-    for (size_t i = 0; i < n; i += ROUND)
-#pragma omp simd
-        for (int j = 0; j < ROUND; j++) lane[j] = x[i + (size_t)j] > lane[j] ? x[i + (size_t)j] : lane[j];
-    for (int width = ROUND / 2; width > 0; width /= 2)
-        for (int j = 0; j < width; j++) lane[j] = lane[j + width] > lane[j] ? lane[j + width] : lane[j];
-    return lane[0];
-}
-
-/* x = exp(scale x - max); returns the sum. n: a multiple of ROUND. */
-BODY TARGET float NAME(exponentials)(float *x, float scale, float max, size_t n) {
-    float lane[ROUND] = {0};
-    for (size_t i = 0; i < n; i += ROUND)
-#pragma omp simd
-        for (int j = 0; j < ROUND; j++) {
-            float e = exp_body(x[i + (size_t)j] * scale - max);
-            x[i + (size_t)j] = e;
-            lane[j] += e;
-        }
-    for (int width = ROUND / 2; width > 0; width /= 2)
-        for (int j = 0; j < width; j++) lane[j] += lane[j + width];
-    return lane[0];
-}
-
-BODY TARGET void NAME(keep_only)(float *x, const uint16_t *lane, uint32_t threshold, size_t n) {
-    for (size_t i = 0; i < n; i += ROUND)
-#pragma omp simd
-        for (int j = 0; j < ROUND; j++) x[i + (size_t)j] = choose(lane[i + (size_t)j] >= threshold, x[i + (size_t)j], 0);
-}
-
-/* One row of a tile: a running softmax. What was added up so far shrinks when a larger maximum comes. */
-BODY TARGET void NAME(forward_row)(const attention_head *h, const tiles *t, size_t query, size_t row, size_t first, size_t keys) {
-    float *p = t->p + row * TILE_STRIDE, *out = t->out + row * t->stride, before = t->max[row];
-    float most = NAME(largest)(p, padded(keys), p[0]) * h->scale;
-    bool again = first > 0;
-    if (again && before > most) most = before;
-    double sum = NAME(exponentials)(p, h->scale, most, padded(keys));
-    if (again) {
-        float shrink = exp_body(before - most);
-        sum += shrink * t->sum[row];
-        for (size_t c = 0; c < t->stride && shrink < 1; c++) out[c] *= shrink;
+TARGET static void NAME(forward_tile)(const attention_head *h, tiles *t, size_t query, size_t queries, size_t first, size_t keys) {
+    NAME(scores)(h, t, queries, keys, -1e30f);         /* exp() makes 0 of them, as good as */
+    NAME(forward_rows)(h, t, queries, first > 0, padded(keys));
+    if (h->threshold) {
+        take_lanes(h, t, query, queries, first, keys);
+        NAME(keep_some)(t, h->threshold, queries, padded(keys));
     }
-    t->max[row] = most;
-    t->sum[row] = sum;
-    if (h->threshold) NAME(keep_only)(p, row_lanes(h, query, first, keys, t->lane), h->threshold, padded(keys));
-}
-
-TARGET static void NAME(forward_tile)(const attention_head *h, const tiles *t, size_t query, size_t queries, size_t first, size_t keys) {
-    NAME(scores)(h, t, queries, keys);
-    for (size_t r = 0; r < queries; r++) NAME(forward_row)(h, t, query + r, r, first, keys);
     NAME(multiply)((NAME(product)){.rows = even(queries), .columns = whole(h->width, WIDTH), .depth = keys, .a = t->p, .a_row = TILE_STRIDE, .a_step = 1,
                                    .b = t->v, .b_stride = t->stride, .c = t->out, .c_stride = t->stride, .add = first > 0});
 }
@@ -88,32 +44,19 @@ TARGET static void NAME(attention_forward)(const attention_head *h) {
     }
 }
 
-/* P and dP of a row become (P o M) and dS. */
-BODY TARGET void NAME(backward_row)(const attention_head *h, const tiles *t, size_t query, size_t row, size_t first, size_t keys) {
-    float *p = t->p + row * TILE_STRIDE, *dp = t->dp + row * TILE_STRIDE;
-    const float max = h->max[query], inverse = h->inverse[query], delta = t->delta[row], scale = h->scale, keep = keep_scale(h);
-    const uint16_t *lane = h->threshold ? row_lanes(h, query, first, keys, t->lane) : NULL;
-    for (size_t i = 0; i < padded(keys); i += ROUND) {
-        float kept[ROUND];
-#pragma omp simd
-        for (size_t j = 0; j < ROUND; j++) kept[j] = !lane || lane[i + j] >= h->threshold ? keep : 0;
-#pragma omp simd
-        for (size_t j = 0; j < ROUND; j++) {
-            float value = exp_body(p[i + j] * scale - max) * inverse;
-            dp[i + j] = scale * value * (dp[i + j] * kept[j] - delta);
-            p[i + j] = value * kept[j];
-        }
-    }
-}
-
 /* Tiles of one block of keys, in the order of queries: dK and dV add up in scratch, dQ in the output. */
-TARGET static void NAME(backward_tile)(const attention_head *h, const attention_gradients *g, const tiles *t, size_t query, size_t queries,
+TARGET static void NAME(backward_tile)(const attention_head *h, const attention_gradients *g, tiles *t, size_t query, size_t queries,
                                        size_t first, size_t keys) {
     size_t D = whole(h->width, WIDTH);
-    NAME(scores)(h, t, queries, keys);
+    NAME(scores)(h, t, queries, keys, 0);
     NAME(multiply)((NAME(product)){.rows = even(queries), .columns = whole(keys, WIDTH), .depth = h->width, .a = t->dout, .a_row = t->stride,
                                    .a_step = 1, .b = t->vt, .b_stride = TILE_STRIDE, .c = t->dp, .c_stride = TILE_STRIDE});
-    for (size_t r = 0; r < queries; r++) NAME(backward_row)(h, t, query + r, r, first, keys);
+    if (h->threshold) {
+        take_lanes(h, t, query, queries, first, keys);
+        NAME(backward_rows)(h, t, query, queries, true, padded(keys));
+    } else {
+        NAME(backward_rows)(h, t, query, queries, false, padded(keys));
+    }
     NAME(multiply)((NAME(product)){.rows = even(queries), .columns = D, .depth = keys, .a = t->dp, .a_row = TILE_STRIDE, .a_step = 1, .b = t->k,
                                    .b_stride = t->stride, .c = t->out, .c_stride = t->stride});
     unpack(g->dq + query * h->q_stride, h->q_stride, t->out, queries, h->width, first > 0);

@@ -59,6 +59,8 @@ typedef struct kernels {
 
     /* 16-bit lanes of elements 0 .. 8 * blocks - 1 after block `first` of the key's stream (element i: lane i % 8 of block i / 8). */
     void (*dropout_lanes)(rng_key key, uint64_t first, size_t blocks, uint16_t *lane);
+    /* The same for `rows` rows that begin at blocks first[r], `stride` lanes apart. */
+    void (*dropout_rows)(rng_key key, const uint64_t *first, size_t rows, size_t blocks, uint16_t *lane, size_t stride);
     void (*dropout_apply)(float *y, const float *x, dropout d, size_t n);    /* y = drop(x); y may be x */
     void (*dropout_residual)(float *y, const float *bias, const float *residual, dropout d, size_t n);   /* y = drop(y + bias) + residual */
 
