@@ -84,7 +84,8 @@ static inline size_t task_rows(size_t rows, size_t first) { return rows - first 
 static inline size_t head_rows(size_t rows, size_t first) { return rows - first < HEAD_ROWS ? rows - first : HEAD_ROWS; }
 static inline size_t tasks_of(size_t rows) { return (rows + TASK_ROWS - 1) / TASK_ROWS; }
 
-/* network_dropout.c. Threshold of 16-bit lanes, 0 when dropout is off in this pass; key of a sequence's site. Dropout of elements first .. first + count - 1 of a sequence's site; lane: room for count + 16. */
+/* network_dropout.c. Threshold of 16-bit lanes, 0 when dropout is off in this pass; key of a sequence's site; dropout of elements
+ * first .. first + count - 1 of the site, lane: room for count + 16. */
 uint32_t network_threshold(const network *n, double p);
 rng_key network_dropout_key(const network *n, const batch *b, size_t sequence, int layer, int site);
 dropout network_dropout(const network *n, const batch *b, size_t sequence, int layer, int site, double p, uint64_t first, size_t count,
