@@ -111,8 +111,8 @@ static void node_init(exchange *x, comm *c) {
     x->gradients = floats_new(x->plan->elements);
     x->weights = floats_new(x->options.weights);
     x->touched = must_zalloc(x->row_words + 1, sizeof *x->touched);
-    memset(x->gradients, 0, x->plan->elements * sizeof *x->gradients);
-    memset(x->weights, 0, x->options.weights * sizeof *x->weights);
+    floats_clear(x->gradients, x->plan->elements);
+    floats_clear(x->weights, x->options.weights);
 }
 
 exchange *exchange_new(comm *c, const plan *p, const exchange_options *o) {
@@ -227,6 +227,9 @@ static bool poll_lanes(exchange *x) {
     return true;
 }
 
+/* Whatever comes next comes as a message. */
+static bool only_messages(const exchange *x) { return lanes_needed(x) && (!x->now.by_node || x->now.node_done == x->now.count); }
+
 bool exchange_poll(exchange *x) {
     bool by_lanes = poll_lanes(x), by_node = poll_node(x);
     return by_lanes || by_node;
@@ -240,7 +243,8 @@ void exchange_finish(exchange *x) {
             fruitless = 0;
             continue;
         }
-        give_way(x, fruitless++);
+        if (only_messages(x) && !x->crowded) lanes_wait(x->lanes);
+        else give_way(x, fruitless++);
         waiting += timer_now() - began;
     }
     x->wait_seconds += waiting;

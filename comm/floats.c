@@ -80,6 +80,12 @@ void floats_copy(float *out, const float *in, size_t count) {
     for (size_t k = 0; k < blocks; k++) memcpy(out + k * BLOCK, in + k * BLOCK, (count - k * BLOCK < BLOCK ? count - k * BLOCK : BLOCK) * sizeof *out);
 }
 
+void floats_clear(float *out, size_t count) {
+    size_t blocks = (count + BLOCK - 1) / BLOCK;
+    #pragma omp parallel for schedule(static) if (blocks > 16)
+    for (size_t k = 0; k < blocks; k++) memset(out + k * BLOCK, 0, (count - k * BLOCK < BLOCK ? count - k * BLOCK : BLOCK) * sizeof *out);
+}
+
 void floats_to_bf16(uint16_t *out, const float *in, size_t count) {
     #pragma omp parallel for simd schedule(static) if (count > 65536)
     for (size_t i = 0; i < count; i++) {
