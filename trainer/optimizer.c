@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include "base/ledger.h"
 #include "trainer/kernels/adamw.h"   /* adamw_update, sum_of_squares */
 #include "trainer/optimizer.h"
 
@@ -78,7 +79,9 @@ static double global_norm(optimizer *o, exchange *x, const float *gradients) {
         for (size_t b = mine.begin / PLAN_BLOCK; b < mine.end / PLAN_BLOCK; b++)
             if (o->rule[b] & RULE_UPDATE) o->block[b] = sum_of_squares(PLAN_BLOCK, gradients + b * PLAN_BLOCK);
     }
+    int before = ledger_enter(LEDGER_EXCHANGE);
     exchange_gather_blocks(x, o->block);
+    ledger_leave(before);
     double sum = 0;
     for (size_t b = 0; b < blocks; b++) sum += o->block[b];
     return sqrt(sum);
@@ -98,15 +101,21 @@ static void update_slices(optimizer *o, exchange *x, const adamw_step *s, const 
             size_t own = at - mine.begin;
             adamw_update(rule & RULE_DECAY ? s : &plain, PLAN_BLOCK, weights + at, m + own, v + own, gradients + at);
         }
+        int before = ledger_enter(LEDGER_EXCHANGE);
         exchange_gather_start(x, bucket, weights);
         exchange_poll(x);
+        ledger_leave(before);
     }
 }
 
 double optimizer_step(optimizer *o, exchange *x, float *gradients, float *weights, double rate) {
+    int before = ledger_enter(LEDGER_OPTIMIZER);
     add_decoder_part(o, gradients);
     double norm = global_norm(o, x, gradients);
-    if (!isfinite(norm)) return norm;
+    if (!isfinite(norm)) {
+        ledger_leave(before);
+        return norm;
+    }
     const adamw_settings *a = &o->settings;
     double t = (double)++o->adam_step;
     adamw_step s = { .clip = 1, .beta1 = a->beta1, .beta2 = a->beta2, .epsilon = a->epsilon, .step = rate, .root = 1,
@@ -117,5 +126,6 @@ double optimizer_step(optimizer *o, exchange *x, float *gradients, float *weight
         s.root = 1 / sqrt(1 - pow(a->beta2, t));
     }
     update_slices(o, x, &s, gradients, weights);
+    ledger_leave(before);
     return norm;
 }

@@ -9,6 +9,7 @@
  *     |    +--------+-----+-----+                     the last block of k finishes the rows while they are in cache
  *
  * Packing costs a thread about 0.3 cycles an element, its use TILE_ROWS / 32 or more: nothing is shared, nobody waits. */
+#include "base/ledger.h"
 #include "trainer/kernels/gemm.h"
 #include <assert.h>
 #include <omp.h>
@@ -202,6 +203,7 @@ void gemm_run(const gemm_job *jobs, size_t count) {
         if (by_blas || first[count] >= FEW_TILES) break;
         widest = NARROW;
     }
+    int before = ledger_enter(LEDGER_GEMM);
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t t = 0; t < first[count]; t++) {
         size_t i = 0;
@@ -210,4 +212,5 @@ void gemm_run(const gemm_job *jobs, size_t count) {
         run_tile(&j);
         if (poll_function && omp_get_thread_num() == 0) poll_function(poll_context);
     }
+    ledger_leave(before);
 }
