@@ -1,5 +1,7 @@
 /* trainer/build.c - all memory of training, made once before the first step. See train.h. */
 #include <stdlib.h>
+#include <string.h>
+#include "base/memory.h"
 #include "trainer/train.h"
 
 static network_limits limits_of(const model *m, const shard_info *info, const settings *s) {
@@ -25,7 +27,9 @@ void trainer_build(trainer *t) {
     size_t leaves = t->leaves.end - t->leaves.begin;
     network_limits limits = limits_of(m, info, &t->settings);
     adamw_settings adamw = settings_adamw(&t->settings, info->has_nsp);
-    t->weights = must_zalloc(m->weight_elements, sizeof *t->weights);
+    t->weights = memory_new(m->weight_elements * sizeof *t->weights);
+    if (!t->weights) fail(EXIT_MACHINE, "out of memory: %zu bytes for the weights", m->weight_elements * sizeof *t->weights);
+    memset(t->weights, 0, m->weight_elements * sizeof *t->weights);
     t->tree = tree_new(m->gradient_elements, (int)leaves);
     t->exchange = exchange_new(t->comm, t->plan);
     t->optimizer = optimizer_new(m, t->plan, t->comm->rank, &adamw);

@@ -172,7 +172,7 @@ static void polls(void **state) {
     (void)state;
     int calls = 0;
     omp_set_num_threads(1);
-    problem p = new_problem(30, 640, 20, 1, false, true, 0, GEMM_PLAIN);
+    problem p = new_problem(1000, 40, 20, 1, false, true, 0, GEMM_PLAIN);
     gemm_set_poll(count_call, &calls);
     gemm_run(&p.job, 1);
     gemm_set_poll(NULL, NULL);
