@@ -37,8 +37,7 @@ static void take_heads(network *n, arena *a) {
 }
 
 static void take_scratch(network *n, arena *a) {
-    size_t N = n->limits.tokens, S = n->limits.seq_length, H = n->H, rows = S < ATTENTION_ROWS ? S : ATTENTION_ROWS;
-    size_t lanes = rows * (S + 16) > H + 16 ? rows * (S + 16) : H + 16, tasks = N / TASK_ROWS + 1;
+    size_t N = n->limits.tokens, H = n->H, tasks = N / TASK_ROWS + 1;
     n->sequence = arena_take(a, N, sizeof *n->sequence);
     n->gelu = floats(a, N, n->I);
     n->d = floats(a, N, H);
@@ -49,7 +48,7 @@ static void take_scratch(network *n, arena *a) {
     n->norm_parts = floats(a, tasks, 2 * H);
     n->scratch = arena_take(a, (size_t)n->threads, sizeof *n->scratch);
     for (int i = 0; i < n->threads; i++) {
-        thread_scratch s = {floats(a, rows, S), floats(a, rows, S), arena_take(a, lanes, sizeof(uint16_t))};
+        thread_scratch s = {floats(a, 1, attention_scratch(n->D)), arena_take(a, H + 16, sizeof(uint16_t))};
         if (n->scratch) n->scratch[i] = s;
     }
 }

@@ -12,7 +12,6 @@
 enum {
     TASK_ROWS = 32,              /* rows of one element-wise task: small, so that a leaf of 512 tokens spreads evenly */
     HEAD_ROWS = 192,             /* rows of logits that exist at one time */
-    ATTENTION_ROWS = 128,        /* queries of one score tile */
     EMBEDDING_LAYER = 255,       /* layer number of the embeddings' dropout key */
     SITE_ATTENTION = 0, SITE_ATTENTION_OUTPUT = 1, SITE_OUTPUT = 2
 };
@@ -52,7 +51,7 @@ typedef struct head_state {
     int *correct;
 } head_state;
 
-typedef struct thread_scratch { float *p, *dp; uint16_t *lane; } thread_scratch;
+typedef struct thread_scratch { float *attention; uint16_t *lane; } thread_scratch;
 
 struct network {
     const model *model;
@@ -85,7 +84,10 @@ static inline size_t task_rows(size_t rows, size_t first) { return rows - first 
 static inline size_t head_rows(size_t rows, size_t first) { return rows - first < HEAD_ROWS ? rows - first : HEAD_ROWS; }
 static inline size_t tasks_of(size_t rows) { return (rows + TASK_ROWS - 1) / TASK_ROWS; }
 
-/* network_dropout.c. Dropout of elements first .. first + count - 1 of a sequence's site; lane: room for count + 16. */
+/* network_dropout.c. Threshold of 16-bit lanes, 0 when dropout is off in this pass; key of a sequence's site; dropout of elements
+ * first .. first + count - 1 of the site, lane: room for count + 16. */
+uint32_t network_threshold(const network *n, double p);
+rng_key network_dropout_key(const network *n, const batch *b, size_t sequence, int layer, int site);
 dropout network_dropout(const network *n, const batch *b, size_t sequence, int layer, int site, double p, uint64_t first, size_t count,
                         uint16_t *lane);
 dropout network_row_dropout(const network *n, const batch *b, size_t row, int layer, int site, uint16_t *lane);   /* hidden row */
