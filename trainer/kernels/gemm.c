@@ -21,8 +21,8 @@
 
 enum {
     MAX_JOBS = 8, MAX_PIECES = 64,
-    PIECE = 512,                /* columns */
-    ROW_STEP = 42,               /* whole register tiles of every set */
+    PIECE = 512, WHOLE_PIECE = 1024,         /* columns; where whole rows are to be finished, more */
+    ROW_STEP = GEMM_STEP,        /* whole register tiles of every set */
     BLOCK_ROWS = 4 * ROW_STEP, WHOLE_ROWS = 2 * ROW_STEP,
     TILES_A_THREAD = 4,          /* so that threads end together */
     PACK_COLUMNS = 128,          /* of b, packed at a time */
@@ -31,17 +31,16 @@ enum {
     BLAS_ROWS = 192, BLAS_COLUMNS = 384
 };
 
-enum { WHOLE = BLAS_ROWS * BLAS_COLUMNS > WHOLE_ROWS * PIECE ? BLAS_ROWS * BLAS_COLUMNS : WHOLE_ROWS * PIECE };
-
 static bool by_blas;
 static gemm_kernels own;
 static int own_level = KERNELS_REF;
 static void (*poll_function)(void *);
 static void *poll_context;
 static float *shared;            /* [SHARED] */
+static_assert(WHOLE_ROWS * WHOLE_PIECE >= BLAS_ROWS * BLAS_COLUMNS, "a tile of either kind fits into `whole`");
 static _Thread_local alignas(64) float rows_of_a[BLOCK_ROWS * GEMM_DEPTH];
 static _Thread_local alignas(64) float panels[GEMM_DEPTH * SERIAL_COLUMNS];
-static _Thread_local alignas(64) float whole[WHOLE];        /* a tile's sum before it is added to c */
+static _Thread_local alignas(64) float whole[WHOLE_ROWS * WHOLE_PIECE];     /* a tile's sum before it is added to c */
 
 int gemm_start(error *e) {
     const char *wanted = getenv("BERT_GEMM");
@@ -251,6 +250,7 @@ static void multiply_tile(const piece *p, size_t tile) {
     if (j.sums) row_sums(&j);
     for (size_t i = 0; i < d->parts * d->blocks; i++)
         multiply_rows(&j, d, i, 0, j.m, p->packed + (i / d->blocks * d->part + i % d->blocks * d->block) * p->width, j.transpose_a);
+    for (size_t r = 0; j.rows_done && r < j.m; r += GEMM_STEP) j.rows_done(j.context, row + r, smaller(GEMM_STEP, j.m - r));
 }
 
 static size_t strips_of(const piece *p) { return cut(p->width, PACK_COLUMNS) * p->depth.parts * p->depth.blocks; }
@@ -290,21 +290,31 @@ static void run_pieces(piece *p, size_t count) {
     }
 }
 
+/* Rows that no tile held whole. */
+static void finish_rows(const gemm_job *j) {
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t r = 0; r < j->m; r += GEMM_STEP) j->rows_done(j->context, r, smaller(GEMM_STEP, j->m - r));
+}
+
 void gemm_run(const gemm_job *jobs, size_t count) {
     assert(count <= MAX_JOBS);
     piece pieces[MAX_PIECES];
+    bool apart[MAX_JOBS] = {false};          /* rows are finished at the end */
     size_t used = 0, held = 0;
     for (size_t i = 0; i < count; i++) {
         const gemm_job *j = &jobs[i];
         if (!j->m || !j->n) continue;
         if (by_blas || own_level == KERNELS_REF || j->k == 0 || j->k > SHARED / own.panel) {
             run_separate(j);
+            apart[i] = j->rows_done;
             continue;
         }
-        size_t most = smaller(PIECE, SHARED / j->k / own.panel * own.panel);
+        size_t most = smaller(j->rows_done ? WHOLE_PIECE : PIECE, SHARED / j->k / own.panel * own.panel);
+        apart[i] = j->rows_done && j->n > most;
         for (size_t column = 0; column < j->n; column += most) {
             piece p = {.job = cut_out(j, 0, j->m, column, most), .depth = cut_depth(j)};
             p.width = cut(p.job.n, own.panel) * own.panel;
+            if (apart[i]) p.job.rows_done = NULL;
             if (held == MAX_PIECES || used + p.width * j->k > SHARED) {
                 run_pieces(pieces, held);
                 used = held = 0;
@@ -315,4 +325,5 @@ void gemm_run(const gemm_job *jobs, size_t count) {
         }
     }
     if (held) run_pieces(pieces, held);
+    for (size_t i = 0; i < count; i++) if (apart[i]) finish_rows(&jobs[i]);
 }
