@@ -2,7 +2,7 @@
  * kernels/attention.h. A task is one sequence and head, so that all its sums are one thread's whatever the number of threads. */
 #include <math.h>
 #include <omp.h>
-#include "trainer/network_inner.h"
+#include "trainer/network_parts.h"
 
 typedef struct head_place { size_t query, key, column; } head_place;     /* first query row, first key row, first column of the head */
 

@@ -12,6 +12,7 @@
  * i % 8 of block i / 8 (lane 2w = low half of word w); kept when lane >= threshold = round(p * 65536), scaled by 1 / (1 - threshold / 65536). */
 #ifndef TRAINER_NETWORK_H
 #define TRAINER_NETWORK_H
+#include <stdbool.h>
 #include "trainer/batch.h"   /* batch */
 #include "trainer/model.h"   /* model */
 
@@ -22,6 +23,7 @@ typedef struct network_limits {
     uint32_t seq_length;
     double hidden_dropout, attention_dropout;   /* 0 switches a site off */
     uint64_t seed;                       /* of dropout */
+    bool whole_last_layer;               /* training computes all its rows, not only those that the losses read: the same gradients, slower */
 } network_limits;
 
 typedef struct loss_scale { double mlm, nsp; } loss_scale;    /* 1 / (masked tokens), 1 / (pairs) of the global batch; 0 drops a term */
