@@ -134,10 +134,10 @@ static void buckets_ready(const network_progress *p, int first, int last) {
     p->poll(p->context);
 }
 
-void network_backward(network *n, const float *weights, const batch *b, float *gradients, const network_progress *p) {
+void network_backward(network *n, const float *weights, const batch *b, float *gradients, bool add, const network_progress *p) {
     const int decoder = 0, heads = 1;
-    n->add = false;
-    clear_gaps(n->model, gradients);
+    n->add = add;
+    if (!add) clear_gaps(n->model, gradients);
     heads_backward(n, weights, b, gradients);
     buckets_ready(p, decoder, heads);
     backward_begin(n, weights, b, gradients);

@@ -4,7 +4,7 @@
  *
  *     network *n = network_new(m, &limits);
  *     network_forward(n, weights, b, scale, &result);       losses of this leaf, activations kept
- *     network_backward(n, weights, b, gradients);           writes the whole gradient of the leaf (never adds)
+ *     network_backward(n, weights, b, gradients, false, NULL);   writes the whole gradient of the leaf; true: adds it
  *
  * Source: Devlin et al. 2019; modeling_bert.py of Hugging Face transformers (BertForPreTraining, post-LN, erf GELU).
  * Dropout sites of a layer (RNG_DROPOUT key c = layer * 8 + site; embeddings are layer 255): 0 attention probabilities, 1 attention output,
@@ -46,9 +46,10 @@ typedef struct network_progress {
     void *context;
 } network_progress;
 
-/* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0. The word matrix has two
- * parts: lookup (row [PAD] stays 0, a row's sum starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). p may be NULL. */
-void network_backward(network *n, const float *weights, const batch *b, float *gradients, const network_progress *p);
+/* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0; or, with add, the same values
+ * added to what is there, which must have been written so before. The word matrix has two parts: lookup (row [PAD] stays 0, a row's sum
+ * starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). p may be NULL. */
+void network_backward(network *n, const float *weights, const batch *b, float *gradients, bool add, const network_progress *p);
 
 /* Inference without dropout (weights as above). hidden: (N, H) of the last layer, borrowed until the next call. */
 const float *network_hidden(network *n, const float *weights, const batch *b);

@@ -10,6 +10,7 @@
  * on its place in the tile nor on how the product was cut.
  * Source: Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"; Van Zee and van de Geijn 2015, BLIS. */
 #define GEMM_VECTORS (GEMM_PANEL / GEMM_LANES)
+#define GEMM_AHEAD 24            /* rows of a panel that are fetched early: what a third-level cache takes to answer */
 
 typedef float GEMM(vector) __attribute__((vector_size(4 * GEMM_LANES)));
 typedef float GEMM(loose) __attribute__((vector_size(4 * GEMM_LANES), aligned(4)));      /* anywhere in memory */
@@ -25,8 +26,10 @@ GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, const float *
 #pragma GCC unroll 14
     for (size_t r = 0; r < rows; r++) __builtin_prefetch(c + r * g->ldc, 1), __builtin_prefetch(c + r * g->ldc + columns - 1, 1);
     size_t row_step = g->packed_a ? 1 : g->row_step, k_step = g->packed_a ? rows : g->k_step;
-    for (size_t k = g->k; k > 0; k--, a += k_step, b += GEMM_PANEL) {
+    for (const float *end = b + g->k * GEMM_PANEL; b != end; a += k_step, b += GEMM_PANEL) {
         const GEMM(vector) *line = (const GEMM(vector) *)b;
+#pragma GCC unroll 2
+        for (size_t i = 0; i < GEMM_PANEL; i += 16) __builtin_prefetch(b + GEMM_AHEAD * GEMM_PANEL + i);
 #pragma GCC unroll 14
         for (size_t r = 0; r < rows; r++) {
             GEMM(vector) x = a[r * row_step] - (GEMM(vector)){0};       /* one value in every lane */
@@ -75,3 +78,4 @@ GEMM_TARGET static void GEMM(block)(const gemm_block *g) {
 #undef GEMM_VECTORS
 #undef GEMM_TILE
 #undef GEMM_NAME
+#undef GEMM_AHEAD
