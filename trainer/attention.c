@@ -3,7 +3,7 @@
 #include <math.h>
 #include <omp.h>
 #include "base/ledger.h"
-#include "trainer/network_inner.h"
+#include "trainer/network_parts.h"
 
 typedef struct head_place { size_t query, key, column; } head_place;     /* first query row, first key row, first column of the head */
 

@@ -47,7 +47,7 @@ checkpoint_job trainer_checkpoint_job(trainer *t) {
     return (checkpoint_job){ .comm = t->comm, .exchange = t->exchange, .model = t->model, .optimizer = t->optimizer, .vocab = t->vocab,
                              .lowercase = info->lowercase, .strip_accents = info->strip_accents, .seq_length = info->seq_length,
                              .run = t->comm->rank == 0 ? &t->run : NULL, .config_yaml = t->config_yaml, .kernel_set = t->kernel_set,
-                             .data_hash = info->content_hash, .weights = t->weights, .scratch = tree_next(t->tree) };
+                             .data_hash = info->content_hash, .weights = t->weights, .scratch = exchange_gradients(t->exchange) };
 }
 
 /* Everything may be absent: start-up can end at any of its checks. */

@@ -1,6 +1,6 @@
 /* trainer/network_dropout.c - which 16-bit lanes a row of elements takes (keys: network.h). */
 #include <math.h>
-#include "trainer/network_inner.h"
+#include "trainer/network_parts.h"
 
 uint32_t network_threshold(const network *n, double p) { return n->dropping ? (uint32_t)lround(p * 65536) : 0; }
 
@@ -18,6 +18,6 @@ dropout network_dropout(const network *n, const batch *b, size_t sequence, int l
     return (dropout){lane + skip, threshold, (float)(1 / (1 - threshold / 65536.0))};
 }
 
-dropout network_row_dropout(const network *n, const batch *b, size_t row, int layer, int site, uint16_t *lane) {
-    return network_dropout(n, b, (size_t)n->sequence[row], layer, site, n->limits.hidden_dropout, (uint64_t)b->position[row] * n->H, n->H, lane);
+dropout network_row_dropout(const network *n, const batch *b, const row_set *r, size_t i, int layer, int site, uint16_t *lane) {
+    return network_dropout(n, b, (size_t)r->sequence[i], layer, site, n->limits.hidden_dropout, (uint64_t)r->position[i] * n->H, n->H, lane);
 }

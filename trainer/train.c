@@ -86,7 +86,9 @@ static void sum_gradients(trainer *t, loss_scale scale) {
     for (size_t i = 0; i < leaves; i++) {
         bool last = i + 1 == leaves;
         network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);
-        network_backward(t->network, t->weights, t->batch[i], tree_next(t->tree), last ? mover_progress(t->mover) : NULL);
+        bool add;
+        float *gradients = tree_next(t->tree, &add);
+        network_backward(t->network, t->weights, t->batch[i], gradients, add, last ? mover_progress(t->mover) : NULL);
         int before = ledger_enter(LEDGER_EXCHANGE);
         if (!last) tree_push(t->tree);
         ledger_leave(before);
