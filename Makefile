@@ -34,7 +34,7 @@ OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(c
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
 
-.PHONY: all tests check check-cluster lint asan bench demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster check-scale check-hosts lint asan bench demo deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -88,6 +88,10 @@ demo:
 # The batch job under a real Slurm of two nodes on this machine.
 check-cluster: all
 	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh cluster
+
+# More ranks than cores: one hash on 1, 16 and 64 ranks. Several hosts, in network namespaces: the same, and a rank or a link that is lost.
+check-scale check-hosts: all
+	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh $(@:check-%=%)
 
 # Checkpoints against the newest transformers, in an environment of its own.
 check-newest: all tests
