@@ -115,11 +115,23 @@ static void clear_gaps(const model *m, float *gradients) {
     memset(gradients + begin, 0, (m->gradient_elements - begin) * sizeof *gradients);
 }
 
-void network_backward(network *n, const float *weights, const batch *b, float *gradients) {
+static void buckets_ready(const network_progress *p, int first, int last) {
+    if (!p) return;
+    for (int bucket = first; bucket <= last; bucket++) p->ready(p->context, bucket);
+    p->poll(p->context);
+}
+
+void network_backward(network *n, const float *weights, const batch *b, float *gradients, const network_progress *p) {
+    const int decoder = 0, heads = 1;
     clear_gaps(n->model, gradients);
     heads_backward(n, weights, b, gradients);
-    for (int l = n->L - 1; l >= 0; l--) backward_layer(n, weights, b, l, gradients);
+    buckets_ready(p, decoder, heads);
+    for (int l = n->L - 1; l >= 0; l--) {
+        backward_layer(n, weights, b, l, gradients);
+        buckets_ready(p, heads + n->L - l, heads + n->L - l);
+    }
     backward_embeddings(n, weights, b, gradients);
+    buckets_ready(p, heads + n->L + 1, n->model->buckets - 1);
 }
 
 const float *network_hidden(network *n, const float *weights, const batch *b) {

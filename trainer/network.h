@@ -37,9 +37,16 @@ void network_free(network *n);
 
 void network_forward(network *n, const float *weights, const batch *b, loss_scale scale, leaf_result *result);
 
+/* What happens while backward runs. ready: bucket `bucket` of the gradients is final; 0, 1, 2 .. in order. poll: often, by the calling thread. */
+typedef struct network_progress {
+    void (*ready)(void *context, int bucket);
+    void (*poll)(void *context);
+    void *context;
+} network_progress;
+
 /* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0. The word matrix has two
- * parts: lookup (row [PAD] stays 0, a row's sum starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). */
-void network_backward(network *n, const float *weights, const batch *b, float *gradients);
+ * parts: lookup (row [PAD] stays 0, a row's sum starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). p may be NULL. */
+void network_backward(network *n, const float *weights, const batch *b, float *gradients, const network_progress *p);
 
 /* Inference without dropout (weights as above). hidden: (N, H) of the last layer, borrowed until the next call. */
 const float *network_hidden(network *n, const float *weights, const batch *b);

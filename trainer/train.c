@@ -8,11 +8,6 @@
 #include "trainer/signals.h"
 #include "trainer/train.h"
 
-/* Integers that every step adds over all ranks before its backward pass: loss denominators, and requests that all must follow alike. */
-enum { COUNT_MASKED, COUNT_PAIRS, COUNT_TOKENS, COUNT_STOP, COUNT_TIME_UP, COUNT_SAVE, COUNTS };
-
-typedef struct step_result { step_metrics metrics; int64_t count[COUNTS]; bool diverged; } step_result;
-
 static void load_batches(trainer *t, int64_t step) {
     error e = {0};
     for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++)
@@ -65,32 +60,63 @@ static void add_losses(trainer *t, const int64_t count[COUNTS], step_metrics *s)
     s->nsp_accuracy = per((double)correct[1], count[COUNT_PAIRS]);
 }
 
-/* Collective. One step of training: all ranks' micro-batches, one update. */
-static void train_step(trainer *t, int64_t step, step_result *r) {
+/* Rows of the word matrix that any leaf of this rank looks up. [PAD] has no gradient there. */
+static void mark_touched(trainer *t) {
+    uint64_t *touched = exchange_touched(t->exchange);
+    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++)
+        for (size_t k = 0; k < t->batch[i]->tokens; k++) {
+            uint32_t row = (uint32_t)t->batch[i]->token[k];
+            if (row != (uint32_t)t->model->config.pad_token_id) touched[row / 64] |= 1ull << row % 64;
+        }
+}
+
+/* Collective. Losses, gradients of all leaves, their sum: this rank's slices of it. The last leaf's buckets travel while it is computed. */
+static void sum_gradients(trainer *t, loss_scale scale) {
+    size_t leaves = t->leaves.end - t->leaves.begin;
+    mover_begin(t->mover);
+    mark_touched(t);
+    for (size_t i = 0; i < leaves; i++) {
+        bool last = i + 1 == leaves;
+        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);
+        network_backward(t->network, t->weights, t->batch[i], tree_next(t->tree), last ? mover_progress(t->mover) : NULL);
+        if (!last) tree_push(t->tree);
+    }
+    mover_finish(t->mover);
+}
+
+void train_step(trainer *t, int64_t step, step_result *r) {
     step_metrics *s = &r->metrics;
     double began = timer_now();
-    (void)exchange_wait_seconds(t->exchange);      /* a checkpoint's messages are not this step's */
+    (void)exchange_counted(t->exchange);           /* a checkpoint's messages are not this step's */
     load_batches(t, step);
     s->data_wait_seconds = timer_now() - began;
     global_counts(t, r->count);
     loss_scale scale = { .mlm = per(1, r->count[COUNT_MASKED]), .nsp = per(1, r->count[COUNT_PAIRS]) };
-    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++) {
-        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);
-        network_backward(t->network, t->weights, t->batch[i], tree_next(t->tree));
-        tree_push(t->tree);
-    }
-    float *gradients = tree_end(t->tree);
+    sum_gradients(t, scale);
     add_losses(t, r->count, s);
     r->diverged = !isfinite(s->loss);
     if (r->diverged) return;
-    for (int b = 0; b < t->plan->buckets; b++) exchange_sum(t->exchange, b, gradients);
     s->learning_rate = schedule_rate(&t->schedule, step + 1);
-    s->grad_norm = optimizer_step(t->optimizer, t->exchange, gradients, t->weights, s->learning_rate);
+    s->grad_norm = optimizer_step(t->optimizer, t->exchange, exchange_gradients(t->exchange), t->weights, s->learning_rate);
     r->diverged = !isfinite(s->grad_norm);
     if (r->diverged) return;
-    for (int b = 1; b < t->plan->buckets; b++) exchange_gather(t->exchange, b, t->weights);     /* bucket 0 has no weights of its own */
-    s->exchange_wait_seconds = exchange_wait_seconds(t->exchange);
+    exchange_finish(t->exchange);
+    s->exchange_wait_seconds = exchange_counted(t->exchange).wait_seconds;
     s->step_seconds = timer_now() - began;
+}
+
+/* Collective. What each rank computed and waited since the last report; the one that holds up the others says so itself. */
+static void judge_pace(trainer *t, step_metrics *s) {
+    int ranks = t->comm->size;
+    double *all = t->paces, *wait = all + 2 * ranks, *busy = wait + ranks, ratio, steps = (double)t->pace.steps;
+    comm_gather_f64(t->comm, (double[]){t->pace.wait / steps, t->pace.busy / steps}, 2, all);
+    for (int r = 0; r < ranks; r++) wait[r] = all[2 * r], busy[r] = all[2 * r + 1];
+    s->rank_wait_seconds = wait;
+    s->ranks = ranks;
+    if (pace_judge(&t->pace, busy, all, ranks, timer_now(), &ratio) == t->comm->rank)
+        warn("computes %.2f times as long as the median rank, and all wait for it; look for other work, heat or faults on this host", ratio);
+    t->pace.wait = t->pace.busy = 0;
+    t->pace.steps = 0;
 }
 
 /* Collective. */
@@ -102,6 +128,7 @@ static void report(trainer *t, step_result *r) {
         getrusage(RUSAGE_SELF, &usage);
         s->peak_memory_bytes = (int64_t)usage.ru_maxrss * 1024;
         comm_max_i64(t->comm, &s->peak_memory_bytes, 1);
+        judge_pace(t, s);
     }
     s->step = t->step;
     s->tokens = r->count[COUNT_TOKENS];
@@ -183,6 +210,7 @@ int train(trainer *t) {
             break;
         }
         t->step++;
+        pace_add(&t->pace, r.metrics.step_seconds, r.metrics.exchange_wait_seconds);
         report(t, &r);
         if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) {
             error e = {0};

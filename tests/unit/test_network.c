@@ -56,7 +56,7 @@ static outcome run(const model *m, const float *w, const batch *b, double p, int
     outcome o = {.gradients = must_alloc(m->gradient_elements, sizeof(float))};
     memset(o.gradients, 0xff, m->gradient_elements * sizeof(float));
     network_forward(n, w, b, (loss_scale){0.01, 0.25}, &o.result);
-    network_backward(n, w, b, o.gradients);
+    network_backward(n, w, b, o.gradients, NULL);
     network_free(n);
     return o;
 }
@@ -99,7 +99,7 @@ static void finite_differences(void **state) {
     network *n = network_new(m, &(network_limits){.sequences = 3, .tokens = 36, .masked = 15, .seq_length = 12, .hidden_dropout = 0.2,
                                                   .attention_dropout = 0.2, .seed = 1});
     scaled_loss(n, w, b);
-    network_backward(n, w, b, g);
+    network_backward(n, w, b, g, NULL);
     for (size_t i = 0; i < m->tensor[m->word].count; i++) g[i] += g[m->decoder_offset + i];
     for (size_t t = 0; t < m->tensors; t++) {
         rng_key key = rng_open(21, RNG_INIT, t, 0, 0);

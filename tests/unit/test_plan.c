@@ -135,7 +135,7 @@ static void counter_gives_the_tree(void **state) {
     enum { N = 70001 };                               /* more than 16 blocks: threads share them */
     size_t linear_differs = 0;
     for (int leaves = 1; leaves <= 17; leaves++) {
-        tree *t = tree_new(N, leaves);
+        tree *t = tree_new(N, leaves, NULL);
         for (int twice = 0; twice < 2; twice++) {     /* the counter starts anew */
             for (int i = 0; i < leaves; i++) {
                 float *g = tree_next(t);
