@@ -111,8 +111,8 @@ static void node_init(exchange *x, comm *c) {
     x->gradients = floats_new(x->plan->elements);
     x->weights = floats_new(x->options.weights);
     x->touched = must_zalloc(x->row_words + 1, sizeof *x->touched);
-    memset(x->gradients, 0, x->plan->elements * sizeof *x->gradients);
-    memset(x->weights, 0, x->options.weights * sizeof *x->weights);
+    floats_clear(x->gradients, x->plan->elements);
+    floats_clear(x->weights, x->options.weights);
 }
 
 exchange *exchange_new(comm *c, const plan *p, const exchange_options *o) {

@@ -23,6 +23,7 @@ void floats_add_pairs(float *const *part, const add_pair *pairs, int pair_count,
  * parts. All absent: out is left as it is. */
 void floats_sum(float *out, const float *const *part, int n, size_t count);
 
+void floats_clear(float *out, size_t count);
 void floats_copy(float *out, const float *in, size_t count);
 
 /* bfloat16, rounded to nearest even; infinities stay, NaN stays NaN. */
