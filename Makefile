@@ -21,12 +21,13 @@ else
   SAY = @:
 endif
 
-PROGRAMS   := bert-vocab bert-shard bert-inspect bert-pretrain bert-fill
+PROGRAMS   := bert-vocab bert-shard bert-inspect bert-pretrain bert-fill comm-bench
 MAIN_bert-vocab := datagen/vocab_main
 MAIN_bert-shard := datagen/shard_main
 MAIN_bert-inspect := datagen/inspect_main
 MAIN_bert-pretrain := trainer/pretrain_main
 MAIN_bert-fill := trainer/fill_main
+MAIN_comm-bench := comm/comm_bench_main
 
 sources = $(filter-out %_main.c,$(wildcard $(1)/*.c $(1)/kernels/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
@@ -52,7 +53,7 @@ $(BUILD)/flags: FORCE
 FORCE:
 
 .SECONDEXPANSION:
-$(BUILD)/bert-%: $(BUILD)/obj/$$(MAIN_bert-$$*).o $(BUILD)/libbert.a
+$(BUILT): $(BUILD)/%: $(BUILD)/obj/$$(MAIN_$$*).o $(BUILD)/libbert.a
 	$(SAY) LINK $@
 	$(Q)$(MPICC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libbert.a $(LIB_LIBS) -lm -lpthread
 
