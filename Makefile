@@ -35,7 +35,7 @@ OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(c
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
 
-.PHONY: all tests check check-cluster check-scale check-hosts lint asan bench demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster check-scale check-hosts simulate bench-comm lint asan bench demo deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -94,6 +94,28 @@ check-cluster: all
 check-scale check-hosts: all
 	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh $(@:check-%=%)
 
+# The same exchange under SimGrid, up to 1,024 ranks: build/simulate.txt and .svg. SHORT=yes: up to 256, in three minutes.
+SMPICC ?= smpicc
+SMPICXX ?= smpicxx
+SHORT ?=
+SIMULATED := $(wildcard comm/simulate/*.c) $(filter-out comm/floats.c %_main.c,$(wildcard comm/*.c)) $(wildcard base/*.c)
+SIMULATED_OBJECTS := $(patsubst %.c,$(BUILD)/obj/simulate/%.o,$(SIMULATED)) $(BUILD)/obj/simulate/comm/simulate/copies.o
+SIMULATE_CFLAGS := -D_POSIX_C_SOURCE=200809L -O2 -g -I. -include comm/simulate/simulate.h -DBERT_VERSION='"$(VERSION)"' -MMD -MP
+simulate: $(BUILD)/obj/simulate/exchange
+	@BUILD=$(BUILD) SHORT=$(SHORT) python3 tests/bench/simulate.py
+
+$(BUILD)/obj/simulate/exchange: $(SIMULATED_OBJECTS)
+	$(SAY) LINK $@
+	$(Q)$(SMPICXX) -o $@ $^ $(JANSSON_LIBS) $(YAML_LIBS) -lm
+
+$(BUILD)/obj/simulate/%.o: %.c $(BUILD)/flags
+	$(SAY) SMPI $<
+	$(Q)mkdir -p $(@D) && $(SMPICC) -std=c11 $(SIMULATE_CFLAGS) $(JANSSON_CFLAGS) $(YAML_CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/simulate/%.o: %.cpp $(BUILD)/flags
+	$(SAY) SMPI $<
+	$(Q)mkdir -p $(@D) && $(SMPICXX) $(SIMULATE_CFLAGS) -c -o $@ $<
+
 # Checkpoints against the newest transformers, in an environment of its own.
 check-newest: all tests
 	@BUILD=$(BUILD) tests/parity-newest/run.sh $(BUILD)/venv-newest
@@ -127,4 +149,4 @@ bench: all
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d) $(patsubst %,$(BUILD)/obj/%.d,$(foreach p,$(PROGRAMS),$(MAIN_$(p)))) $(addsuffix .d,$(UNIT))
+-include $(OBJECTS:.o=.d) $(SIMULATED_OBJECTS:.o=.d) $(patsubst %,$(BUILD)/obj/%.d,$(foreach p,$(PROGRAMS),$(MAIN_$(p)))) $(addsuffix .d,$(UNIT))

@@ -253,7 +253,7 @@ static void build(bench *b) {
     b->plan = plan_new(b->c->size, blocks * PLAN_BLOCK, bucket, (int)buckets);
     free(bucket);
     static const int path[] = {EXCHANGE_AUTO, EXCHANGE_MESSAGES, EXCHANGE_WINDOWS};
-    exchange_options o = {.message = (size_t)b->s.message, .weights = b->plan->elements, .path = path[b->s.path], .row_bucket = -1};
+    exchange_options o = {.message = (size_t)b->s.message, .weights = b->plan->elements, .path = path[b->s.path]};
     b->x = exchange_new(b->c, b->plan, &o);
     b->gradients = exchange_gradients(b->x);
     b->weights = exchange_weights(b->x);

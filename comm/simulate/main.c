@@ -5,7 +5,7 @@
  * Rounds of messages begin only where the code is polled: at --polls points of a backward, evenly spaced, and while it waits.
  * Not simulated: data, checkpoints, noise of the machines, several threads of a rank (their time is in --compute).
  *
- * One line of JSON on stdout: seconds of a step and its parts, the slowest rank's, means over --steps after one that warms up. */
+ * One line of JSON on stdout: seconds of a step and its parts, the slowest rank's, means over --steps. Nothing has to warm up here. */
 #include <mpi.h>
 #include <smpi/smpi.h>
 #include <stdio.h>
@@ -84,7 +84,7 @@ static int buckets_of(const char *text) {
 static void backward(simulation *m, double seconds) {
     int ready = 0, buckets = m->plan->buckets;
     for (int64_t p = 1; p <= m->s.polls; p++) {
-        smpi_execute(seconds / (double)m->s.polls);
+        simulate_pass(seconds / (double)m->s.polls);
         for (; ready < buckets && p * buckets >= (ready + 1) * m->s.polls; ready++) exchange_ready(m->x, ready);
         exchange_poll(m->x);
     }
@@ -97,7 +97,7 @@ static parts step(simulation *m) {
     double began = timer_now();
     exchange_begin(m->x);
     comm_sum_i64(m->c, counts, 6);
-    smpi_execute(m->s.compute - leaf * 2 / 3);
+    simulate_pass(m->s.compute - leaf * 2 / 3);
     backward(m, leaf * 2 / 3);
     comm_tree_sum_f64(m->c, losses, 2);
     comm_sum_i64(m->c, counts, 2);
@@ -108,7 +108,7 @@ static parts step(simulation *m) {
     t.norm = timer_now() - done - t.sum;
     for (int b = m->plan->buckets - 1; b > 0; b--) {
         range mine = plan_slice_of(m->plan, m->c->rank, b);
-        if (m->s.memory > 0) smpi_execute((double)(mine.end - mine.begin) * per_element);
+        if (m->s.memory > 0) simulate_pass((double)(mine.end - mine.begin) * per_element);
         exchange_gather_start(m->x, b, m->weights);
         exchange_poll(m->x);
     }
@@ -124,18 +124,17 @@ static int run(simulation *m, error *e) {
     if (read_buckets(m->s.buckets, bucket, &elements, e)) return e->code;
     m->plan = plan_new(m->c->size, elements, bucket, buckets_of(m->s.buckets));
     static const int path[] = {EXCHANGE_AUTO, EXCHANGE_MESSAGES, EXCHANGE_WINDOWS};
-    exchange_options o = {.weights = bucket[0].begin, .path = path[m->s.path], .row_bucket = -1};
+    exchange_options o = {.weights = bucket[0].begin, .path = path[m->s.path]};
     m->x = exchange_new(m->c, m->plan, &o);
     m->weights = exchange_weights(m->x);
     m->block = must_zalloc(elements / PLAN_BLOCK, sizeof *m->block);
     double sum[4] = {0};
-    for (int64_t i = -1; i < m->s.steps; i++) {
+    for (int64_t i = 0; i < m->s.steps; i++) {
         comm_barrier(m->c);
         parts t = step(m);
         double slowest[4] = {t.step, t.sum, t.norm, t.update};
         MPI_Allreduce(MPI_IN_PLACE, slowest, 4, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
-        if (i < 0) (void)exchange_counted(m->x);
-        for (int k = 0; k < 4 && i >= 0; k++) sum[k] += slowest[k] / (double)m->s.steps;
+        for (int k = 0; k < 4; k++) sum[k] += slowest[k] / (double)m->s.steps;
     }
     exchange_count counted = exchange_counted(m->x);
     int64_t bytes = (int64_t)counted.bytes;

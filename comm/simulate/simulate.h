@@ -15,8 +15,9 @@ extern "C" {
 #define sched_yield() simulate_wait()
 #define MPI_Iprobe(source, tag, comm, flag, status) (*(flag) = 0, simulate_wait())
 #endif
-#define SIMULATE_WAIT 20e-6
+#define SIMULATE_WAIT 50e-6
 extern double simulate_bytes_per_second;       /* of memory, for one rank; 0: takes no time */
+void simulate_pass(double seconds);
 int simulate_wait(void);                       /* lets SIMULATE_WAIT pass; 0 */
 void simulate_leave_out_large_copies(void);
 #ifdef __cplusplus
