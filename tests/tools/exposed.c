@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include "trainer/start.h"
 
-enum { WARM = 2 };
+enum { WARM = 1 };
 
 static int by_size(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -48,6 +48,7 @@ static void measure(trainer *t, int pairs) {
             if (!mute) moved = r.moved;
             if (!mute && i >= 0) wait[i] = r.metrics.exchange_wait_seconds;
         }
+        if (t->comm->rank == 0) fprintf(stderr, "%.4f s, muted %.4f s%s\n", seconds[0], seconds[1], i < 0 ? " (warm-up)" : "");
         if (i < 0) continue;
         full[i] = seconds[0];
         muted[i] = seconds[1];
