@@ -227,6 +227,9 @@ static bool poll_lanes(exchange *x) {
     return true;
 }
 
+/* Whatever comes next comes as a message. */
+static bool only_messages(const exchange *x) { return lanes_needed(x) && (!x->now.by_node || x->now.node_done == x->now.count); }
+
 bool exchange_poll(exchange *x) {
     bool by_lanes = poll_lanes(x), by_node = poll_node(x);
     return by_lanes || by_node;
@@ -240,7 +243,8 @@ void exchange_finish(exchange *x) {
             fruitless = 0;
             continue;
         }
-        give_way(x, fruitless++);
+        if (only_messages(x) && !x->crowded) lanes_wait(x->lanes);
+        else give_way(x, fruitless++);
         waiting += timer_now() - began;
     }
     x->wait_seconds += waiting;

@@ -74,16 +74,16 @@ void floats_sum(float *out, const float *const *part, int n, size_t count) {
     }
 }
 
-void floats_clear(float *out, size_t count) {
-    size_t blocks = (count + BLOCK - 1) / BLOCK;
-    #pragma omp parallel for schedule(static) if (blocks > 16)
-    for (size_t k = 0; k < blocks; k++) memset(out + k * BLOCK, 0, (count - k * BLOCK < BLOCK ? count - k * BLOCK : BLOCK) * sizeof *out);
-}
-
 void floats_copy(float *out, const float *in, size_t count) {
     size_t blocks = (count + BLOCK - 1) / BLOCK;
     #pragma omp parallel for schedule(static) if (blocks > 16)
     for (size_t k = 0; k < blocks; k++) memcpy(out + k * BLOCK, in + k * BLOCK, (count - k * BLOCK < BLOCK ? count - k * BLOCK : BLOCK) * sizeof *out);
+}
+
+void floats_clear(float *out, size_t count) {
+    size_t blocks = (count + BLOCK - 1) / BLOCK;
+    #pragma omp parallel for schedule(static) if (blocks > 16)
+    for (size_t k = 0; k < blocks; k++) memset(out + k * BLOCK, 0, (count - k * BLOCK < BLOCK ? count - k * BLOCK : BLOCK) * sizeof *out);
 }
 
 void floats_to_bf16(uint16_t *out, const float *in, size_t count) {

@@ -1,7 +1,8 @@
 /* comm/floats.h - arrays of floats: made, added, copied, rounded, in fixed blocks.
  *
  * Promise: every element is added by itself, in the order asked for, so the bits never depend on threads. Called inside a parallel region,
- * the calling thread does it alone. Inner to comm/. */
+ * the calling thread does it alone. All bulk work on floats of comm/ goes through here, so that a simulation can let time pass instead. Inner
+ * to comm/. */
 #ifndef COMM_FLOATS_H
 #define COMM_FLOATS_H
 #include <stddef.h>
@@ -23,8 +24,8 @@ void floats_add_pairs(float *const *part, const add_pair *pairs, int pair_count,
  * parts. All absent: out is left as it is. */
 void floats_sum(float *out, const float *const *part, int n, size_t count);
 
-void floats_clear(float *out, size_t count);
 void floats_copy(float *out, const float *in, size_t count);
+void floats_clear(float *out, size_t count);                     /* to +0.0 */
 
 /* bfloat16, rounded to nearest even; infinities stay, NaN stays NaN. */
 void floats_to_bf16(uint16_t *out, const float *in, size_t count);

@@ -45,6 +45,8 @@ struct lanes {
     float *wide;                  /* [widest - 1] slots of unpacked values; only where many packed ones are added */
     float **source;               /* [widest group] operands of an addition */
     lane lane[LANES];
+    MPI_Request *waiting;         /* [LANES * SETS * 2 * (widest group - 1)] scratch of lanes_wait() */
+    int *arrived;                 /* [the same] */
     lanes_count counted;
 };
 
@@ -88,6 +90,8 @@ static void slots_init(lanes *l) {
     size_t floats = SETS * (widest - 1) * l->slot;
     bool packing = l->dense.bf16 || l->setup.row_bucket >= 0;
     l->source = must_alloc(widest, sizeof *l->source);
+    l->waiting = must_alloc(LANES * SETS * 2 * widest, sizeof *l->waiting);
+    l->arrived = must_alloc(LANES * SETS * 2 * widest, sizeof *l->arrived);
     if (packing && widest > 2) l->wide = floats_new((widest - 1) * l->slot);
     for (int i = 0; i < LANES; i++) {
         lane *a = &l->lane[i];
@@ -125,6 +129,8 @@ void lanes_free(lanes *l) {
     free(l->group);
     free(l->source);
     free(l->wide);
+    free(l->waiting);
+    free(l->arrived);
     MPI_Comm_free(&l->world);
     free(l);
 }
@@ -267,6 +273,28 @@ bool lanes_poll(lanes *l, int *finished) {
         *finished = a->bucket;
     }
     return moved;
+}
+
+/* Copies the requests that are under way out, or back. */
+static int copy_requests(lanes *l, bool back) {
+    int count = 0;
+    for (int i = 0; i < LANES; i++) {
+        lane *a = &l->lane[i];
+        for (size_t m = a->done; a->busy && a->entered && m < a->posted; m++) {
+            int set = (int)(m % SETS);
+            for (int r = 0; r < a->requests[set]; r++, count++) {
+                if (back) a->request[set][r] = l->waiting[count];
+                else l->waiting[count] = a->request[set][r];
+            }
+        }
+    }
+    return count;
+}
+
+void lanes_wait(lanes *l) {
+    int here, count = copy_requests(l, false);
+    MPI_Waitsome(count, l->waiting, &here, l->arrived, MPI_STATUSES_IGNORE);
+    (void)copy_requests(l, true);
 }
 
 void lanes_nudge(lanes *l) {

@@ -33,6 +33,9 @@ bool lanes_start(lanes *l, int bucket, bool gather, float *array, int skip);
 /* Not collective, never blocks. True: something moved. */
 bool lanes_poll(lanes *l, int *finished);
 
+/* Not collective. Blocks until some message of the lanes is here or gone; at once when none is under way. */
+void lanes_wait(lanes *l);
+
 /* Collective. Rank r's rank_count[r] doubles at all[rank_start[r]], mine in place, go to all. */
 void lanes_gather_doubles(lanes *l, double *all, const int *rank_count, const int *rank_start);
 

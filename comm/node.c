@@ -107,8 +107,9 @@ node *node_new(comm *c, const node_setup *s) {
     for (int r = 0; r < s->ranks; r++) window_map(n, r);
     for (int i = 0; i < 2; i++) n->seen[i] = must_zalloc((size_t)s->plan->buckets + 1, sizeof *n->seen[i]);
     window *own = &n->window[n->me];
-    memset((void *)own->ready[0], 0, gradients_at(s));           /* counters and touched rows */
-    floats_clear(own->gradients, (size_t)(own->weights + s->weights - own->gradients));
+    memset((void *)own->ready[0], 0, gradients_at(s));                   /* counters and touched rows */
+    floats_clear(own->gradients, s->plan->elements);
+    floats_clear(own->weights, s->weights);
     MPI_Win_lock_all(MPI_MODE_NOCHECK, n->handle);
     MPI_Barrier(n->comm);                                        /* nobody reads a counter before it is 0 */
     return n;

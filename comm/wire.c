@@ -111,6 +111,6 @@ static void take(const wire *w, const float *message, float *to, range r, bool a
 void wire_add(const wire *w, const float *message, float *a, range r) { take(w, message, a + r.begin, r, true); }
 
 void wire_unpack(const wire *w, const float *message, float *out, range r) {
-    if (word_at(message, 0) != all_values) memset(out, 0, (r.end - r.begin) * sizeof *out);
+    if (word_at(message, 0) != all_values) floats_clear(out, r.end - r.begin);
     take(w, message, out, r, false);
 }

@@ -94,7 +94,8 @@ static void backward_attention_block(network *n, const float *weights, const bat
                           weight_gradient(N, H, H, n->dropped, H, s->context, gradient_of(n, gradients, t->attention_output_weight))};
     gemm_run(output, 2);
     sum_columns(n->dropped, gradient_of(n, gradients, t->attention_output_bias), N, H, H, false);
-    attention_backward(n, b, l);
+    attention_view view = attention_view_of(n, b, l);
+    attention_backward(n, b, l, &view);
 
     const int weight[3] = {t->query_weight, t->key_weight, t->value_weight}, bias[3] = {t->query_bias, t->key_bias, t->value_bias};
     gemm_job dw[3];

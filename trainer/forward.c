@@ -69,12 +69,20 @@ static void project_qkv(network *n, const float *weights, const batch *b, int l)
     gemm_run(job, 3);
 }
 
+attention_view attention_view_of(const network *n, const batch *b, int l) {
+    const layer_state *s = &n->layer[l];
+    return (attention_view){.rows = b->tokens, .first = b->first, .position = b->position, .q = s->qkv, .k = s->qkv + n->H, .v = s->qkv + 2 * n->H,
+                            .q_stride = 3 * n->H, .kv_stride = 3 * n->H, .context = s->context, .max = s->max, .inverse = s->inverse,
+                            .dcontext = n->d, .dq = n->dqkv, .dk = n->dqkv + n->H, .dv = n->dqkv + 2 * n->H};
+}
+
 void forward_layer(network *n, const float *weights, const batch *b, int l) {
     const layer_tensors *t = &n->model->layer[l];
     layer_state *s = &n->layer[l];
     size_t N = b->tokens, H = n->H, I = n->I;
     project_qkv(n, weights, b, l);
-    attention_forward(n, b, l);
+    attention_view view = attention_view_of(n, b, l);
+    attention_forward(n, b, l, &view);
 
     gemm_job output = linear(N, H, H, s->context, weight_of(n, weights, t->attention_output_weight), s->norm1.sum, H);
     gemm_run(&output, 1);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include "trainer/kernels/gemm.h"   /* gemm_set_poll */
 #include "trainer/mover.h"
 
 struct mover {
@@ -108,11 +109,13 @@ void mover_begin(mover *m) {
 
 const network_progress *mover_progress(mover *m) {
     if (m->threaded) hand_over(m, true);
+    else gemm_set_poll(poll, m);
     return &m->progress;
 }
 
 void mover_finish(mover *m) {
     if (m->threaded) hand_over(m, false);
+    else gemm_set_poll(NULL, NULL);
     (void)move(m);
     tree_reset(m->tree);
     exchange_finish(m->exchange);

@@ -31,6 +31,18 @@ typedef struct layer_state {
     float *output;               /* (N, H) */
 } layer_state;
 
+typedef struct attention_view {          /* queries are all tokens or, in the last layer, those that the losses read */
+    size_t rows;                 /* queries of the leaf */
+    const int32_t *first;        /* (B + 1) first query of each sequence: b->first when every token is one */
+    const int32_t *position;     /* (rows) position in the sequence: dropout's key */
+    const float *q, *k, *v;      /* (rows, H), (N, H), (N, H) */
+    size_t q_stride, kv_stride;
+    float *context;              /* (rows, H) stride H */
+    float *max, *inverse;        /* (A, limits.tokens): the first `rows` of each head */
+    const float *dcontext;       /* (rows, H) stride H: backward only, as are the gradients; strides as q, k, v */
+    float *dq, *dk, *dv;         /* written whole */
+} attention_view;
+
 typedef struct head_state {
     float *gathered, *u, *g, *mean, *rstd, *output, *d;      /* (K, H): rows, pre-GELU, GELU; after LayerNorm; gradient */
     float *logits;               /* (HEAD_ROWS, V): of block `kept`, already its gradient */
@@ -81,10 +93,11 @@ dropout network_row_dropout(const network *n, const batch *b, size_t row, int la
 /* forward.c */
 void forward_embeddings(network *n, const float *weights, const batch *b);
 void forward_layer(network *n, const float *weights, const batch *b, int l);
+attention_view attention_view_of(const network *n, const batch *b, int l);
 
-/* attention.c: all sequences and heads of a layer. Backward: n->d holds the context's gradient, n->dqkv is written. */
-void attention_forward(network *n, const batch *b, int l);
-void attention_backward(network *n, const batch *b, int l);
+/* attention.c: all sequences and heads of a layer. */
+void attention_forward(network *n, const batch *b, int l, const attention_view *v);
+void attention_backward(network *n, const batch *b, int l, const attention_view *v);
 
 /* heads.c, heads_backward.c. Backward writes n->d, the gradient of the last layer's output. */
 void heads_transform(network *n, const float *weights, const float *hidden, const int32_t *rows, size_t count);

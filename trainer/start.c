@@ -3,6 +3,7 @@
 #include <string.h>
 #include <stdlib.h>
 #include "base/files.h"                  /* files_join, files_write_atomic */
+#include "trainer/kernels/gemm.h"
 #include "trainer/kernels/kernels.h"
 #include "trainer/signals.h"
 #include "trainer/start.h"
@@ -47,7 +48,7 @@ static int start_machine(trainer *t) {
     char *common = common_settings(t);
     comm_check_equal(t->comm, "program version", BERT_VERSION, &e);      /* collective: every rank makes all three calls */
     comm_check_equal(t->comm, "configuration", common, &e);
-    comm_check_equal(t->comm, "OpenBLAS", gemm_name(), &e);
+    comm_check_equal(t->comm, "the way to multiply matrices", gemm_name(), &e);
     free(common);
     code = comm_agree(t->comm, &e);
     if (code) return code;

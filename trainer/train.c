@@ -101,7 +101,8 @@ void train_step(trainer *t, int64_t step, step_result *r) {
     r->diverged = !isfinite(s->grad_norm);
     if (r->diverged) return;
     exchange_finish(t->exchange);
-    s->exchange_wait_seconds = exchange_counted(t->exchange).wait_seconds;
+    r->moved = exchange_counted(t->exchange);
+    s->exchange_wait_seconds = r->moved.wait_seconds;
     s->step_seconds = timer_now() - began;
 }
 

@@ -56,7 +56,12 @@ typedef struct trainer {
 /* Integers that every step adds over all ranks before its backward pass: loss denominators, and requests that all must follow alike. */
 enum { COUNT_MASKED, COUNT_PAIRS, COUNT_TOKENS, COUNT_STOP, COUNT_TIME_UP, COUNT_SAVE, COUNTS };
 
-typedef struct step_result { step_metrics metrics; int64_t count[COUNTS]; bool diverged; } step_result;
+typedef struct step_result {
+    step_metrics metrics;
+    int64_t count[COUNTS];
+    exchange_count moved;            /* by this rank */
+    bool diverged;
+} step_result;
 
 /* Collective. What the trainer needs per rank, in bytes, beside the libraries: for --dry-run. */
 size_t trainer_bytes(const model *m, const plan *p, const shard_info *info, const settings *s, range leaves, int rank);

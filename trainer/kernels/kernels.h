@@ -16,11 +16,10 @@
 #include "base/rng.h"    /* rng_key */
 
 /* Chooses the set; EXIT_USAGE when BERT_ISA names one that this CPU lacks. `lowest` < 0: this CPU's best, else at most that level. Also
- * starts the door to OpenBLAS. May be called again with a lower level once ranks have agreed. */
+ * opens the door of gemm.h. May be called again with a lower level once ranks have agreed. */
 int kernels_start(int lowest, error *e);
 int kernels_level(void);                 /* 0 ref, 1 base, 2 avx2, 3 avx512: ranks agree on the lowest */
 const char *kernels_name(void);          /* "avx2" */
-const char *gemm_name(void);             /* OpenBLAS' own words: version and core, part of the kernel set */
 
 enum { KERNELS_REF, KERNELS_BASE, KERNELS_AVX2, KERNELS_AVX512 };
 
@@ -70,5 +69,4 @@ void kernels_fill_elements(kernels *t, int level);
 void kernels_fill_layernorm(kernels *t, int level);
 void kernels_fill_softmax(kernels *t, int level);
 void kernels_fill_dropout(kernels *t, int level);
-void gemm_start(void);
 #endif

@@ -1,0 +1,25 @@
+/* trainer/kernels/gemm_kernels.h - one block of a product, by instruction set. For gemm.c only. */
+#ifndef TRAINER_KERNELS_GEMM_KERNELS_H
+#define TRAINER_KERNELS_GEMM_KERNELS_H
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct gemm_block {              /* c (m, n) = or += a (m, k) times panels */
+    size_t m, n, k;
+    const float *a;                      /* a[row * row_step + k * k_step] */
+    size_t row_step, k_step;
+    const float *panels;                 /* from pack: 64-byte aligned, columns filled up to whole panels */
+    float *c;
+    size_t ldc;
+    bool add;
+} gemm_block;
+
+typedef struct gemm_kernels {
+    size_t panel;                        /* columns of a panel: pack writes k times n, rounded up to whole panels */
+    void (*block)(const gemm_block *g);
+    void (*pack)(size_t k, size_t n, const float *b, size_t ldb, bool transpose, float *out);
+} gemm_kernels;
+
+/* level: KERNELS_BASE or above. */
+gemm_kernels gemm_kernels_of(int level);
+#endif
