@@ -101,7 +101,7 @@ SHORT ?=
 SIMULATED := $(wildcard comm/simulate/*.c) $(filter-out comm/floats.c %_main.c,$(wildcard comm/*.c)) $(wildcard base/*.c)
 SIMULATED_OBJECTS := $(patsubst %.c,$(BUILD)/obj/simulate/%.o,$(SIMULATED)) $(BUILD)/obj/simulate/comm/simulate/copies.o
 SIMULATE_CFLAGS := -D_POSIX_C_SOURCE=200809L -O2 -g -I. -include comm/simulate/simulate.h -DBERT_VERSION='"$(VERSION)"' -MMD -MP
-simulate: $(BUILD)/obj/simulate/exchange
+simulate: all $(BUILD)/obj/simulate/exchange
 	@BUILD=$(BUILD) SHORT=$(SHORT) python3 tests/bench/simulate.py
 
 $(BUILD)/obj/simulate/exchange: $(SIMULATED_OBJECTS)
