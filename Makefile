@@ -116,6 +116,11 @@ $(BUILD)/obj/simulate/%.o: %.cpp $(BUILD)/flags
 	$(SAY) SMPI $<
 	$(Q)mkdir -p $(@D) && $(SMPICXX) $(SIMULATE_CFLAGS) -c -o $@ $<
 
+# The exchange on this machine against MPI's own, and inside real steps of model base; wants an idle machine. Other text: DATA=SHARDS.
+DATA ?=
+bench-comm: all $(BUILD)/tests/tools/exposed
+	@BUILD=$(BUILD) python3 tests/bench/comm.py $(if $(DATA),--data $(DATA))
+
 # Checkpoints against the newest transformers, in an environment of its own.
 check-newest: all tests
 	@BUILD=$(BUILD) tests/parity-newest/run.sh $(BUILD)/venv-newest
