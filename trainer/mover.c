@@ -56,9 +56,10 @@ static void bucket_ready(void *context, int bucket) {
     atomic_store_explicit(&m->ready, bucket + 1, memory_order_release);
 }
 
+/* Between tiles of every product, whatever is under way. */
 static void poll(void *context) {
     mover *m = context;
-    if (!m->threaded) (void)move(m);
+    if (!atomic_load_explicit(&m->running, memory_order_relaxed)) (void)move(m);
 }
 
 mover *mover_new(exchange *x, tree *t, const plan *p, bool threaded) {
@@ -68,6 +69,7 @@ mover *mover_new(exchange *x, tree *t, const plan *p, bool threaded) {
     m->plan = p;
     m->threaded = threaded;
     m->progress = (network_progress){bucket_ready, poll, m};
+    gemm_set_poll(poll, m);
     if (!threaded) return m;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
@@ -88,6 +90,7 @@ static void hand_over(mover *m, bool to_thread) {
 
 void mover_free(mover *m) {
     if (!m) return;
+    gemm_set_poll(NULL, NULL);
     if (m->threaded) {
         pthread_mutex_lock(&m->lock);
         m->ending = true;
@@ -100,6 +103,11 @@ void mover_free(mover *m) {
     free(m);
 }
 
+void mover_need(void *context, int bucket) {
+    mover *m = context;
+    exchange_await(m->exchange, bucket);
+}
+
 void mover_begin(mover *m) {
     exchange_begin(m->exchange);
     tree_reset(m->tree);
@@ -109,13 +117,11 @@ void mover_begin(mover *m) {
 
 const network_progress *mover_progress(mover *m) {
     if (m->threaded) hand_over(m, true);
-    else gemm_set_poll(poll, m);
     return &m->progress;
 }
 
 void mover_finish(mover *m) {
     if (m->threaded) hand_over(m, false);
-    else gemm_set_poll(NULL, NULL);
     (void)move(m);
     tree_reset(m->tree);
     exchange_finish(m->exchange);

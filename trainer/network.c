@@ -92,11 +92,26 @@ void network_free(network *n) {
     free(n);
 }
 
+void network_set_need(network *n, void (*need)(void *context, int bucket), void *context) {
+    n->need = need;
+    n->need_context = context;
+}
+
+static void need(const network *n, int bucket) {
+    if (n->need) n->need(n->need_context, bucket);
+}
+
 static void forward_encoder(network *n, const float *weights, const batch *b, bool dropping) {
     assert(b->tokens <= n->limits.tokens && b->sequences <= n->limits.sequences && b->masked <= n->limits.masked);
     n->dropping = dropping;
+    need(n, n->model->tensor[n->model->word].bucket);
+    need(n, n->model->tensor[n->model->position].bucket);
     forward_embeddings(n, weights, b);
-    for (int l = 0; l < n->L; l++) forward_layer(n, weights, b, l);
+    for (int l = 0; l < n->L; l++) {
+        need(n, n->model->tensor[n->model->layer[l].query_weight].bucket);
+        forward_layer(n, weights, b, l);
+    }
+    need(n, n->model->tensor[n->model->transform_weight].bucket);        /* the heads */
 }
 
 void network_forward(network *n, const float *weights, const batch *b, loss_scale scale, leaf_result *result) {

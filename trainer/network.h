@@ -44,6 +44,9 @@ typedef struct network_progress {
     void *context;
 } network_progress;
 
+/* need(context, bucket): called before a forward pass first reads the weights of that bucket; the lowest layers first. NULL: none, as at first. */
+void network_set_need(network *n, void (*need)(void *context, int bucket), void *context);
+
 /* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0. The word matrix has two
  * parts: lookup (row [PAD] stays 0, a row's sum starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). p may be NULL. */
 void network_backward(network *n, const float *weights, const batch *b, float *gradients, const network_progress *p);

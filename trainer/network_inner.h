@@ -71,6 +71,8 @@ struct network {
     float *d, *ds, *dropped, *dqkv, *du;                     /* (N, H), (N, H), (N, H), (N, 3H), (N, I) */
     float *norm_parts;           /* (tasks, 2, H) */
     thread_scratch *scratch;     /* [threads] */
+    void (*need)(void *context, int bucket);                 /* NULL: weights are always there */
+    void *need_context;
 };
 
 static inline const float *weight_of(const network *n, const float *weights, int tensor_index) {
