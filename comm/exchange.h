@@ -8,8 +8,8 @@
  *     tree *t = tree_new(elements, leaves_of_this_rank, exchange_gradients(x));   the rank's own leaves: a binary counter
  *     each step:
  *         exchange_begin(x);
- *         for each leaf but the last: backward(..., tree_next(t)); tree_push(t);
- *         backward(..., tree_next(t)), and as it finishes bucket after bucket of the last leaf:
+ *         for each leaf but the last: backward(..., tree_next(t, &add), add); tree_push(t);
+ *         backward(..., tree_next(t, &add), add), and as it finishes bucket after bucket of the last leaf:
  *             tree_finish(t, plan->bucket[b]); exchange_ready(x, b);              T over this rank's leaves is in place: send
  *             exchange_poll(x);                                                   often: messages move only inside calls
  *         tree_reset(t);

@@ -35,7 +35,7 @@ void trainer_build(trainer *t) {
     t->paces = must_zalloc(4 * (size_t)t->comm->size, sizeof *t->paces);
     t->optimizer = optimizer_new(m, t->plan, t->comm->rank, &adamw);
     t->network = network_new(m, &limits);
-    network_set_need(t->network, mover_need, t->mover);
+    network_set_await(t->network, mover_await, t->mover);
     t->loader = loader_new(t->data, &t->order);
     t->result = must_zalloc(leaves, sizeof *t->result);
     t->losses = must_zalloc(2 * leaves, sizeof *t->losses);
@@ -48,7 +48,7 @@ checkpoint_job trainer_checkpoint_job(trainer *t) {
     return (checkpoint_job){ .comm = t->comm, .exchange = t->exchange, .model = t->model, .optimizer = t->optimizer, .vocab = t->vocab,
                              .lowercase = info->lowercase, .strip_accents = info->strip_accents, .seq_length = info->seq_length,
                              .run = t->comm->rank == 0 ? &t->run : NULL, .config_yaml = t->config_yaml, .kernel_set = t->kernel_set,
-                             .data_hash = info->content_hash, .weights = t->weights, .scratch = tree_next(t->tree) };
+                             .data_hash = info->content_hash, .weights = t->weights, .scratch = exchange_gradients(t->exchange) };
 }
 
 /* Everything may be absent: start-up can end at any of its checks. */

@@ -103,7 +103,7 @@ void mover_free(mover *m) {
     free(m);
 }
 
-void mover_need(void *context, int bucket) {
+void mover_await(void *context, int bucket) {
     mover *m = context;
     exchange_await(m->exchange, bucket);
 }

@@ -20,7 +20,7 @@ typedef struct mover mover;
 mover *mover_new(exchange *x, tree *t, const plan *p, bool threaded);
 void mover_free(mover *m);                       /* NULL is allowed */
 
-void mover_need(void *mover, int bucket);        /* for network_set_need(): waits for the gather of these weights */
+void mover_await(void *mover, int bucket);       /* for network_set_await(): waits for the gather of these weights */
 void mover_begin(mover *m);                      /* Collective. After the first forward pass */
 const network_progress *mover_progress(mover *m);
 void mover_finish(mover *m);                     /* Collective */

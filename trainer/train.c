@@ -80,7 +80,9 @@ static void sum_gradients(trainer *t, loss_scale scale) {
             mover_begin(t->mover);
             mark_touched(t);
         }
-        network_backward(t->network, t->weights, t->batch[i], tree_next(t->tree), last ? mover_progress(t->mover) : NULL);
+        bool add;
+        float *gradients = tree_next(t->tree, &add);
+        network_backward(t->network, t->weights, t->batch[i], gradients, add, last ? mover_progress(t->mover) : NULL);
         if (!last) tree_push(t->tree);
     }
     mover_finish(t->mover);

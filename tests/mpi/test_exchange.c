@@ -78,8 +78,9 @@ static void check_sum(const plan *p, exchange *x, int leaves, bool rounded) {
     tree *t = tree_new(p->elements, (int)(mine.end - mine.begin), exchange_gradients(x));
     exchange_begin(x);
     for (size_t i = mine.begin; i < mine.end; i++) {
-        float *g = tree_next(t);
-        for (size_t e = 0; e < p->elements; e++) g[e] = leaf_value(i, e);
+        bool add;
+        float *g = tree_next(t, &add);
+        for (size_t e = 0; e < p->elements; e++) g[e] = add ? g[e] + leaf_value(i, e) : leaf_value(i, e);
         for (size_t row = 0; row * ROW < rows.end - rows.begin; row++)
             if (touches(i, row)) exchange_touched(x)[row / 64] |= 1ull << row % 64;
         if (i + 1 < mine.end) tree_push(t);
