@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include "base/timer.h"
+#include "trainer/memory.h"
 #include "trainer/signals.h"
 #include "trainer/train.h"
 
@@ -128,9 +128,7 @@ static void report(trainer *t, step_result *r) {
     step_metrics *s = &r->metrics;
     bool log = t->step % t->settings.log_every == 0 || t->step == t->total || t->step == 1;
     if (log) {
-        struct rusage usage;
-        getrusage(RUSAGE_SELF, &usage);
-        s->peak_memory_bytes = (int64_t)usage.ru_maxrss * 1024;
+        s->peak_memory_bytes = memory_peak_bytes();
         comm_max_i64(t->comm, &s->peak_memory_bytes, 1);
         judge_pace(t, s);
     }
