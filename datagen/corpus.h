@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "datagen/document.h"
 #include "datagen/text_stream.h"
 #include "datagen/tokenizer.h"
 
@@ -40,6 +41,6 @@ typedef void corpus_progress(const corpus *c, const text_stream *t);
 int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t longest, int invalid, corpus_progress *progress, error *e);
 void corpus_free(corpus *c);
 
-/* Last position in (from, upto] where a word starts; `from` when there is none. token[upto] must exist. */
-size_t corpus_word_start(const corpus *c, size_t from, size_t upto);
+/* Document d of it, from segment `from` of the document on, whole. */
+document_view corpus_document(const corpus *c, uint64_t d, uint64_t from);
 #endif

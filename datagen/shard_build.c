@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/files.h"
 #include "base/timer.h"
+#include "datagen/corpus.h"
 #include "datagen/shard_build.h"
 #include "datagen/shard_rows.h"
 #include "datagen/shard_writer.h"
@@ -71,9 +72,13 @@ static int read_corpus(const build_settings *s, const vocab *v, char *const *pat
     return code;
 }
 
+/* A row to be: an example and where its tokens are. */
+typedef struct item { example x; const int32_t *a, *b; } item;
+typedef struct item_list { item *item; size_t count, capacity; } item_list;
+
 /* File i of m: rows [first, first + its rows) of the list. */
-static int write_file(const build_settings *s, const corpus *c, const example_words *w, const example_list *list, uint64_t first, shard_manifest *m, size_t i,
-                      const char *folder, uint16_t *lengths, error *e) {
+static int write_file(const build_settings *s, const example_words *w, const item_list *list, uint64_t first, shard_manifest *m, size_t i, const char *folder,
+                      uint16_t *lengths, error *e) {
     shard_manifest_file *f = &m->file[i];
     shard_writer_settings settings = { s->example.seq_length, s->example.max_predictions, s->example.next_sentence, s->words.lowercase, s->words.strip_accents,
                                        m->vocab_hash, s->example.seed };
@@ -82,7 +87,10 @@ static int write_file(const build_settings *s, const corpus *c, const example_wo
     int code = 0;
     for (uint64_t at = 0; at < f->rows && !code; at += rows->count) {
         rows->count = f->rows - at < SHARD_CHUNK_ROWS ? (size_t)(f->rows - at) : SHARD_CHUNK_ROWS;
-        for (size_t r = 0; r < rows->count; r++) lengths[first + at + r] = example_render(c, &s->example, w, &list->item[first + at + r], rows, r);
+        for (size_t r = 0; r < rows->count; r++) {
+            const item *t = &list->item[first + at + r];
+            lengths[first + at + r] = example_render(&s->example, w, &t->x, t->a, t->b, rows, r);
+        }
         shard_writer_add(out, rows);
         progress("writing", (double)(first + at + rows->count), (double)list->count, 0);
         code = stopped(e);
@@ -123,22 +131,37 @@ static json *summary_object(const build_summary *b, uint32_t S) {
     return o;
 }
 
+static void add_document(const build_settings *s, const corpus *c, uint32_t duplicate, uint64_t number, item_list *list) {
+    document_view d = corpus_document(c, number, 0);
+    example_walk walk = { .document = number, .duplicate = duplicate, .at = d.segment[0] };
+    item t;
+    while (example_next(&d, &s->example, &walk, &t.x, &t.a, &t.b)) {
+        if (t.x.foreign) {
+            uint64_t segments = c->document[t.x.partner + 1] - c->document[t.x.partner];
+            document_view other = corpus_document(c, t.x.partner, example_partner_segment(&s->example, &t.x, segments));
+            t.b = example_partner(&other, &t.x);
+        }
+        if (list->count == list->capacity) list->item = must_realloc(list->item, list->capacity = list->capacity ? 2 * list->capacity : 1024, sizeof t);
+        list->item[list->count++] = t;
+    }
+}
+
 /* All examples of all documents, in row order. */
-static void make_examples(const build_settings *s, const corpus *c, example_list *list, build_summary *out) {
+static void make_examples(const build_settings *s, const corpus *c, item_list *list, build_summary *out) {
     for (uint32_t d = 0; d < s->duplicates; d++)
-        for (uint64_t i = 0; i < c->documents; i++) examples_of_document(c, &s->example, d, i, list);
-    examples_sort(list);
+        for (uint64_t i = 0; i < c->documents; i++) add_document(s, c, d, i, list);
+    if (list->count) qsort(list->item, list->count, sizeof *list->item, example_compare);
     for (size_t i = 0; i < list->count; i++) {
-        const example *x = &list->item[i];
+        const example *x = &list->item[i].x;
         out->random_next += x->label;
-        out->used += x->a_count + (x->label ? 0u : x->b_count);
+        out->used += x->a_count + (x->foreign ? 0u : x->b_count);
         out->filled += (s->example.next_sentence ? 3u : 2u) + x->a_count + x->b_count;
     }
     out->rows = list->count;
     out->files = (uint32_t)((list->count + SHARD_FILE_ROWS - 1) / SHARD_FILE_ROWS);
 }
 
-static int write_all(const build_settings *s, const vocab *v, const corpus *c, const example_list *list, const char *folder, build_summary *out, error *e) {
+static int write_all(const build_settings *s, const vocab *v, const item_list *list, const char *folder, build_summary *out, error *e) {
     example_words w = { vocab_cls(v), vocab_sep(v), vocab_mask(v), (int32_t)vocab_size(v) };
     shard_manifest m = { .seq_length = s->example.seq_length, .max_predictions = s->example.max_predictions, .has_nsp = s->example.next_sentence,
                    .lowercase = s->words.lowercase, .strip_accents = s->words.strip_accents, .specials = s->words.specials, .seed = s->example.seed };
@@ -154,7 +177,7 @@ static int write_all(const build_settings *s, const vocab *v, const corpus *c, c
     for (uint32_t i = 0; i < out->files && !code; i++) {
         uint64_t first = build_first_row(out->rows, out->files, i);
         m.file[i].rows = build_first_row(out->rows, out->files, i + 1) - first;
-        code = write_file(s, c, &w, list, first, &m, i, folder, lengths, e);
+        code = write_file(s, &w, list, first, &m, i, folder, lengths, e);
     }
     progress_end();
     m.options = options_object(s);
@@ -166,11 +189,12 @@ static int write_all(const build_settings *s, const vocab *v, const corpus *c, c
     return code;
 }
 
-int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop,
+int build_shards(const build_settings *given, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop,
                  build_summary *out, error *e) {
     double began = timer_now();
     corpus c;
-    example_list list = {0};
+    item_list list = {0};
+    build_settings settings = *given, *s = &settings;
     *out = (build_summary){0};
     stop_flag = stop;
     corpus_init(&c, corpus_continuations(v));
@@ -182,8 +206,9 @@ int build_shards(const build_settings *s, const vocab *v, char *const *paths, si
         out->tokens = c.token.count;
         out->unknown = c.unknown;
         out->skipped = c.skipped;
+        settings.example.documents = c.documents;
         make_examples(s, &c, &list, out);
-        code = write_all(s, v, &c, &list, folder, out, e);
+        code = write_all(s, v, &list, folder, out, e);
     }
     free(list.item);
     corpus_free(&c);

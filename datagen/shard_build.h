@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "datagen/examples.h"
 #include "datagen/shard_manifest.h"
+#include "datagen/text_stream.h"
 
 enum { SHARD_FILE_ROWS = 65536 };   /* at most; files = ceil(rows / this), rows dealt evenly */
 
