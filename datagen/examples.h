@@ -63,7 +63,10 @@ const int32_t *example_partner(const document_view *d, example *x);
 /* Order of rows; also tells equal ones apart. For qsort(). */
 int example_compare(const void *a, const void *b);
 
-typedef struct example_words { int32_t cls, sep, mask, vocab_size; } example_words;
+typedef struct example_words {
+    int32_t cls, sep, mask, vocab_size;
+    const unsigned char *continues;         /* by id, as in document_view; borrowed */
+} example_words;
 
 /* Masked tokens of a row of `length` tokens: max(1, length·p rounded half to even), at most P and the tokens there are. */
 uint32_t example_predictions(const example_settings *s, uint32_t length);

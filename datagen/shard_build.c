@@ -3,49 +3,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/files.h"
 #include "base/timer.h"
 #include "datagen/corpus.h"
+#include "datagen/progress.h"
 #include "datagen/shard_build.h"
 #include "datagen/shard_rows.h"
 #include "datagen/shard_writer.h"
-
-/* A line that is rewritten on a terminal; else a line now and then. */
-static struct { double began, shown, every; bool quiet, terminal, any; } show;
-
-static void progress_start(bool quiet) {
-    show.quiet = quiet;
-    show.terminal = isatty(2);
-    show.began = show.shown = timer_now();
-    show.every = show.terminal ? 0.2 : 10;
-    show.any = false;
-}
-
-static void progress(const char *what, double done, double total, double megabytes) {
-    double now = timer_now(), spent = now - show.began;
-    if (show.quiet || now - show.shown < show.every) return;
-    char left[32] = "?";
-    if (done > 0 && total > 0) timer_format(left, sizeof left, spent * (total - done) / done);
-    fprintf(stderr, "%s%s: ", show.terminal ? "\r" : "", what);
-    if (total > 0) fprintf(stderr, "%.0f %% ", 100 * done / total);
-    if (megabytes > 0) fprintf(stderr, "%.1f MB, %.1f MB/s ", megabytes, megabytes / spent);
-    fprintf(stderr, "left %s%s", left, show.terminal ? "    " : "\n");
-    fflush(stderr);
-    show.shown = now;
-    show.any = true;
-}
-
-static void progress_end(void) {
-    if (show.any && show.terminal) fputc('\n', stderr);
-    show.any = false;
-}
 
 static const volatile sig_atomic_t *stop_flag;   /* a signal came */
 
 static void read_progress(const corpus *c, const text_stream *t) {
     (void)c;
-    progress("reading", (double)text_stream_bytes_read(t), (double)text_stream_bytes_total(t), (double)text_stream_bytes_read(t) / 1e6);
+    progress_show("reading", (double)text_stream_bytes_read(t), (double)text_stream_bytes_total(t), (double)text_stream_bytes_read(t) / 1e6);
 }
 
 uint64_t build_first_row(uint64_t rows, uint64_t files, uint64_t i) { return rows / files * i + (i < rows % files ? i : rows % files); }
@@ -92,7 +62,7 @@ static int write_file(const build_settings *s, const example_words *w, const ite
             lengths[first + at + r] = example_render(&s->example, w, &t->x, t->a, t->b, rows, r);
         }
         shard_writer_add(out, rows);
-        progress("writing", (double)(first + at + rows->count), (double)list->count, 0);
+        progress_show("writing", (double)(first + at + rows->count), (double)list->count, 0);
         code = stopped(e);
     }
     char *path = files_join(folder, f->name);
@@ -103,32 +73,6 @@ static int write_file(const build_settings *s, const example_words *w, const ite
     shard_rows_free(rows);
     shard_writer_free(out);
     return code;
-}
-
-static json *options_object(const build_settings *s) {
-    static const char *const invalid[] = { "fail", "replace", "skip" };
-    json *o = json_new_object();
-    json_set_int(o, "duplicates", s->duplicates);
-    json_set_real(o, "mask_prob", s->example.mask_prob);
-    json_set_bool(o, "split_sentences", s->text.split_sentences);
-    json_set_string(o, "invalid_utf8", invalid[s->invalid]);
-    if (s->text.json_key) json_set_string(o, "json_key", s->text.json_key);
-    return o;
-}
-
-static json *summary_object(const build_summary *b, uint32_t S) {
-    json *o = json_new_object();
-    json_set_int(o, "documents", (int64_t)b->documents);
-    json_set_int(o, "segments", (int64_t)b->segments);
-    json_set_int(o, "text_bytes", (int64_t)b->bytes);
-    json_set_int(o, "tokens", (int64_t)b->tokens);
-    json_set_int(o, "unknown_tokens", (int64_t)b->unknown);
-    json_set_int(o, "segments_left_out", (int64_t)b->skipped);
-    json_set_int(o, "rows", (int64_t)b->rows);
-    json_set_int(o, "random_next_rows", (int64_t)b->random_next);
-    json_set_int(o, "tokens_used", (int64_t)b->used);
-    json_set_real(o, "fill", (double)b->filled / ((double)b->rows * S));
-    return o;
 }
 
 static void add_document(const build_settings *s, const corpus *c, uint32_t duplicate, uint64_t number, item_list *list) {
@@ -161,8 +105,8 @@ static void make_examples(const build_settings *s, const corpus *c, item_list *l
     out->files = (uint32_t)((list->count + SHARD_FILE_ROWS - 1) / SHARD_FILE_ROWS);
 }
 
-static int write_all(const build_settings *s, const vocab *v, const item_list *list, const char *folder, build_summary *out, error *e) {
-    example_words w = { vocab_cls(v), vocab_sep(v), vocab_mask(v), (int32_t)vocab_size(v) };
+static int write_all(const build_settings *s, const vocab *v, const corpus *c, const item_list *list, const char *folder, build_summary *out, error *e) {
+    example_words w = { vocab_cls(v), vocab_sep(v), vocab_mask(v), (int32_t)vocab_size(v), c->continues };
     shard_manifest m = { .seq_length = s->example.seq_length, .max_predictions = s->example.max_predictions, .has_nsp = s->example.next_sentence,
                    .lowercase = s->words.lowercase, .strip_accents = s->words.strip_accents, .specials = s->words.specials, .seed = s->example.seed };
     memcpy(m.vocab_hash, vocab_hash(v), SHA256_HEX);
@@ -180,8 +124,8 @@ static int write_all(const build_settings *s, const vocab *v, const item_list *l
         code = write_file(s, &w, list, first, &m, i, folder, lengths, e);
     }
     progress_end();
-    m.options = options_object(s);
-    m.summary = summary_object(out, s->example.seq_length);
+    m.options = build_options(s);
+    m.summary = build_summary_numbers(out, s->example.seq_length);
     if (!code) code = shard_manifest_write_parts(&m, folder, (const uint16_t *const[2]){ lengths, NULL }, v, e);
     if (!code) code = shard_manifest_write(&m, folder, e);
     free(lengths);
@@ -208,7 +152,7 @@ int build_shards(const build_settings *given, const vocab *v, char *const *paths
         out->skipped = c.skipped;
         settings.example.documents = c.documents;
         make_examples(s, &c, &list, out);
-        code = write_all(s, v, &list, folder, out, e);
+        code = write_all(s, v, &c, &list, folder, out, e);
     }
     free(list.item);
     corpus_free(&c);

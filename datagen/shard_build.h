@@ -28,6 +28,10 @@ typedef struct build_summary {
 /* First row of file i of `files`: a function of the total only. */
 uint64_t build_first_row(uint64_t rows, uint64_t files, uint64_t i);
 
+/* For the manifest; caller frees. Options that are at their default and came later than the first release are left out: manifests keep their bytes. */
+json *build_options(const build_settings *s);
+json *build_summary_numbers(const build_summary *b, uint32_t seq_length);
+
 /* Reads paths, writes shards, lengths, vocabulary and manifest into folder (empty, existing). Stops early, with EXIT_MACHINE,
  * when *stop becomes non-zero. */
 int build_shards(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop,

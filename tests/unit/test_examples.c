@@ -13,7 +13,7 @@
 #include <cmocka.h>   /* last: its macro fail() must not meet ours */
 
 enum { VOCABULARY = 1000, CLS = 2, SEP = 3, MASK = 4 };
-static const example_words words = { CLS, SEP, MASK, VOCABULARY };
+static const example_words words = { CLS, SEP, MASK, VOCABULARY, NULL };
 
 static example_settings settings(uint32_t S) {
     return (example_settings){ .seq_length = S, .max_predictions = (S * 5 + 31) / 32, .mask_prob = 0.15, .seed = 12345, .next_sentence = true };

@@ -1,0 +1,29 @@
+/* datagen/shard_record.c - what the manifest says of the making: options that decide the bytes, and numbers of the text. */
+#include "datagen/corpus.h"
+#include "datagen/shard_build.h"
+
+json *build_options(const build_settings *s) {
+    static const char *const invalid[] = { "fail", "replace", "skip" };
+    json *o = json_new_object();
+    json_set_int(o, "duplicates", s->duplicates);
+    json_set_real(o, "mask_prob", s->example.mask_prob);
+    json_set_bool(o, "split_sentences", s->text.split_sentences);
+    json_set_string(o, "invalid_utf8", invalid[s->invalid]);
+    if (s->text.json_key) json_set_string(o, "json_key", s->text.json_key);
+    return o;
+}
+
+json *build_summary_numbers(const build_summary *b, uint32_t S) {
+    json *o = json_new_object();
+    json_set_int(o, "documents", (int64_t)b->documents);
+    json_set_int(o, "segments", (int64_t)b->segments);
+    json_set_int(o, "text_bytes", (int64_t)b->bytes);
+    json_set_int(o, "tokens", (int64_t)b->tokens);
+    json_set_int(o, "unknown_tokens", (int64_t)b->unknown);
+    json_set_int(o, "segments_left_out", (int64_t)b->skipped);
+    json_set_int(o, "rows", (int64_t)b->rows);
+    json_set_int(o, "random_next_rows", (int64_t)b->random_next);
+    json_set_int(o, "tokens_used", (int64_t)b->used);
+    json_set_real(o, "fill", (double)b->filled / ((double)b->rows * S));
+    return o;
+}
