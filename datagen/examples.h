@@ -19,6 +19,8 @@ typedef struct example_settings {
     double mask_prob;
     uint64_t seed;
     bool next_sentence;                     /* false: [CLS] A [SEP], no B */
+    bool whole_words;                       /* masks take words whole */
+    double short_seq_prob;                  /* share of chunks that are made shorter */
     uint64_t documents;                     /* of the whole text: partners are drawn from them */
     uint64_t held_out;                      /* documents whose draw is below are held out (example_held_out); 0: none */
 } example_settings;

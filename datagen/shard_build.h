@@ -16,6 +16,7 @@ typedef struct build_settings {
     int invalid;                    /* of datagen/corpus.h */
     tokenizer_settings words;
     text_settings text;
+    bool google;                    /* as Google's script: google_build() makes them */
     bool quiet;
 } build_settings;
 

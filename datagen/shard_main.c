@@ -6,15 +6,16 @@
 #include <sys/stat.h>
 #include "base/options.h"
 #include "base/timer.h"
+#include "datagen/google_build.h"
 #include "datagen/shard_build.h"
 #include "datagen/shard_output.h"
 
 struct settings {
     char *vocab, *output, *json_key;
-    bool cased, split_sentences, no_nsp, force;
-    int strip_accents, special_tokens, invalid_utf8;
+    bool cased, split_sentences, no_nsp, whole_words, force;
+    int compat, strip_accents, special_tokens, invalid_utf8;
     int64_t seq_length, max_predictions, duplicates, seed;
-    double mask_prob;
+    double mask_prob, short_seq_prob;
 };
 
 #define AT(field) offsetof(struct settings, field)
@@ -39,6 +40,10 @@ static const option_spec table[] = {
      .help = "share of tokens that are masked"},
     {"duplicates", OPTION_INT, AT(duplicates), .low = 1, .high = 1000, .initial = "1",
      .help = "times that the text is used, with other pairs and masks"},
+    {"whole-word-masking", OPTION_SWITCH, AT(whole_words),
+     .help = "mask words whole, never a part of one"},
+    {"short-seq-prob", OPTION_REAL, AT(short_seq_prob), .low = 0, .high = 1, .initial = "0",
+     .help = "share of rows made shorter than seq-length, at random"},
     {"no-nsp", OPTION_SWITCH, AT(no_nsp),
      .help = "rows of one segment, [CLS] A [SEP], without next-sentence labels"},
     {"split-sentences", OPTION_SWITCH, AT(split_sentences),
@@ -49,6 +54,8 @@ static const option_spec table[] = {
      .help = "text that is not UTF-8: refuse, read as U+FFFD, or leave the segment out"},
     {"seed", OPTION_INT, AT(seed), .low = 0, .high = 9007199254740992.0, .initial = "12345",
      .help = "of pairs, masks and row order"},
+    {"compat", OPTION_CHOICE, AT(compat), .choices = "native|google", .initial = "native",
+     .help = "google: the same examples in the same order as google-research/bert (see below)"},
 };
 
 static const option_program program = {
@@ -56,10 +63,15 @@ static const option_program program = {
     .usage = "bert-shard --vocab vocab.txt --seq-length 128 --output DIR TEXT...",
     .details = "TEXT is files, folders (all files in them, recursively, names in bytewise order) or - for standard input; plain, gzip or zstd; one "
                "sentence per line and a blank line between documents, or .jsonl with one document per line.\n"
-               "Equal text, vocabulary and options give equal bytes.\n\n"
+               "Equal text, vocabulary and options give equal bytes.\n"
+               "--compat google makes what create_pretraining_data.py makes under Python 3.11 with one output file: its tokenizer, its draws of "
+               "random.Random(seed), its defaults (short-seq-prob 0.1, duplicates 10, max-predictions 20). The end of a file ends no document "
+               "there. The text and all rows are held in memory.\n\n"
                "Exit codes: 0 done; 1 the machine failed; 2 usage, text or output not usable.",
     .table = table, .count = sizeof table / sizeof *table, .positionals = true,
 };
+
+enum { COMPAT_NATIVE, COMPAT_GOOGLE };
 
 static volatile sig_atomic_t stop;
 static void on_signal(int number) { stop = number; }
@@ -77,6 +89,15 @@ static int refuse_ranks(error *e, bool *silent) {
     return 0;
 }
 
+/* Google's script has no such options: its examples would not be made. */
+static int refuse_beside_google(const options *o, error *e) {
+    static const char *const keys[] = { "strip-accents", "special-tokens", "no-nsp", "split-sentences", "json-key" };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (options_given(o, keys[i]))
+            return error_set(e, EXIT_USAGE, "--%s: Google's script has no such option; leave it out or leave out --compat google", keys[i]);
+    return 0;
+}
+
 static int settle(const options *o, const struct settings *s, const vocab *v, build_settings *b, error *e) {
     bool lowercase = !s->cased;
     int strip = s->strip_accents, found_strip;
@@ -85,12 +106,17 @@ static int settle(const options *o, const struct settings *s, const vocab *v, bu
         if (!options_given(o, "cased")) lowercase = found;
         if (!options_given(o, "strip-accents")) strip = found_strip;
     }
-    uint32_t S = (uint32_t)s->seq_length, P = s->max_predictions ? (uint32_t)s->max_predictions : (S * 5 + 31) / 32;
+    bool google = s->compat == COMPAT_GOOGLE;
+    if (google && refuse_beside_google(o, e)) return e->code;
+    if (google) strip = STRIP_AUTO;
+    uint32_t S = (uint32_t)s->seq_length, P = google ? (S < 20 ? S : 20) : (S * 5 + 31) / 32;
+    if (s->max_predictions) P = (uint32_t)s->max_predictions;
     if (P > S) return error_set(e, EXIT_USAGE, "--max-predictions: %u is more than --seq-length %u", P, S);
     if (s->mask_prob <= 0) return error_set(e, EXIT_USAGE, "--mask-prob: needs to be above 0");
     *b = (build_settings){
-        .example = { .seq_length = S, .max_predictions = P, .mask_prob = s->mask_prob, .seed = (uint64_t)s->seed, .next_sentence = !s->no_nsp },
-        .duplicates = (uint32_t)s->duplicates, .invalid = s->invalid_utf8,
+        .example = { .seq_length = S, .max_predictions = P, .mask_prob = s->mask_prob, .seed = (uint64_t)s->seed, .next_sentence = !s->no_nsp,
+                     .whole_words = s->whole_words, .short_seq_prob = google && !options_given(o, "short-seq-prob") ? 0.1 : s->short_seq_prob },
+        .duplicates = google && !options_given(o, "duplicates") ? 10 : (uint32_t)s->duplicates, .google = google, .invalid = s->invalid_utf8,
         .words = { .lowercase = lowercase, .strip_accents = strip, .specials = s->special_tokens },
         .text = { .split_sentences = s->split_sentences, .json_key = s->json_key }, .quiet = o->quiet,
     };
@@ -118,7 +144,7 @@ static int run(const options *o, const struct settings *s, error *e) {
     int code = vocab_load(&v, s->vocab, e);
     if (!code) code = settle(o, s, v, &b, e);
     if (!code) code = shard_output_begin(&out, s->output, s->force, e);
-    if (!code) code = build_shards(&b, v, o->arguments, o->argument_count, out.work, &stop, &sum, e);
+    if (!code) code = (b.google ? google_build : build_shards)(&b, v, o->arguments, o->argument_count, out.work, &stop, &sum, e);
     if (!code && (double)sum.unknown > 0.05 * (double)sum.tokens)
         warn("%.1f %% of the tokens are [UNK]: is this the text's vocabulary, and its casing right?", 100 * (double)sum.unknown / (double)sum.tokens);
     if (!code) code = shard_output_finish(&out, e);

@@ -10,6 +10,9 @@ json *build_options(const build_settings *s) {
     json_set_bool(o, "split_sentences", s->text.split_sentences);
     json_set_string(o, "invalid_utf8", invalid[s->invalid]);
     if (s->text.json_key) json_set_string(o, "json_key", s->text.json_key);
+    if (s->google) json_set_string(o, "compat", "google");
+    if (s->example.short_seq_prob > 0) json_set_real(o, "short_seq_prob", s->example.short_seq_prob);
+    if (s->example.whole_words) json_set_bool(o, "whole_word_masking", true);
     return o;
 }
 
