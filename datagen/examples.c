@@ -6,8 +6,8 @@
 #include "base/rng.h"
 #include "datagen/examples.h"
 
-/* Draws of RNG_EXAMPLE by (duplicate, document, chunk). 3 is kept for a short-sequence draw. */
-enum { DRAW_LABEL = 0, DRAW_CUT = 1, DRAW_START = 2, DRAW_PARTNER = 4 };
+/* Draws of RNG_EXAMPLE by (duplicate, document, chunk). DRAW_PARTNER has all numbers above it to itself. */
+enum { DRAW_LABEL = 0, DRAW_CUT = 1, DRAW_START = 2, DRAW_SHORT = 3, DRAW_PARTNER = 4 };
 
 typedef struct chunk {
     size_t begin, end;           /* tokens */
@@ -43,15 +43,24 @@ uint64_t example_held_out_below(const example_settings *s, uint64_t count) {
     return prefix + 1;                                         /* two equal draws in 64 bits: not with any number of documents that exists */
 }
 
-/* The longest run of tokens from `begin` on that fits in `room`: whole segments, then as many whole words of the next as fit. */
-static chunk fill(const document_view *d, size_t begin, size_t segment, size_t room) {
+/* Room of one chunk: with probability short_seq_prob 2 to room - 1 tokens, all alike. One draw serves both questions. */
+static size_t draw_room(const example_settings *s, rng_key key) {
+    size_t room = room_of(s);
+    if (s->short_seq_prob <= 0) return room;
+    double u = rng_unit(key, DRAW_SHORT);
+    return u < s->short_seq_prob ? 2 + (size_t)(u / s->short_seq_prob * (double)(room - 2)) : room;
+}
+
+/* The longest run of tokens from `begin` on that fits in `room`: whole segments, then as many whole words of the next as fit; if those are
+ * fewer than `least`, as many tokens. */
+static chunk fill(const document_view *d, size_t begin, size_t segment, size_t room, size_t least) {
     chunk k = { .begin = begin, .end = begin, .segment = segment, .cut_begin = begin > d->segment[segment] };
     size_t next = segment;
     while (next < d->segments && d->segment[next + 1] - begin <= room) k.end = d->segment[++next];
     k.starts = next > segment ? next - segment - 1 : 0;
     if (next < d->segments) {
         size_t cut = document_word_start(d, k.end, begin + room);
-        if (k.end == begin && cut == begin) cut = begin + room;
+        if (cut < begin + least) cut = begin + room;
         k.cut_end = cut > k.end;
         k.starts += k.cut_end && next > segment;
         k.end = cut;
@@ -91,9 +100,18 @@ uint64_t example_partner_segment(const example_settings *s, const example *x, ui
 }
 
 const int32_t *example_partner(const document_view *d, example *x) {
-    chunk k = fill(d, d->segment[0], 0, x->b_count);
+    chunk k = fill(d, d->segment[0], 0, x->b_count, 1);
     x->b_count = (uint16_t)(k.end - k.begin);
     return d->token + k.begin;
+}
+
+/* A and B stand together in the text; which comes first in the row is the label. */
+static size_t order(const document_view *d, const chunk *k, rng_key key, example *x) {
+    size_t cut = k->starts ? cut_pair(d, k, key) : cut_single(d, k);
+    x->label = (uint8_t)rng_below(key, DRAW_LABEL, 2);
+    x->a_count = (uint16_t)(x->label ? k->end - cut : cut - k->begin);
+    x->b_count = (uint16_t)(k->end - k->begin - x->a_count);
+    return k->end;
 }
 
 /* Fills A, B, label of a chunk; returns where the next chunk begins. */
@@ -116,18 +134,23 @@ static size_t pair(const document_view *d, const example_settings *s, const chun
 }
 
 bool example_next(const document_view *d, const example_settings *s, example_walk *w, example *x, const int32_t **a, const int32_t **b) {
-    size_t end = d->segment[d->segments], room = room_of(s);
-    if (w->at >= end || (!d->last && end - w->at <= room)) return false;
-    chunk k = fill(d, w->at, w->segment, room);
+    size_t end = d->segment[d->segments], full = room_of(s);
+    if (w->at >= end || (!d->last && end - w->at <= full) || (s->sentence_order && w->at + 1 == end)) return false;
+    rng_key key = rng_open(s->seed, RNG_EXAMPLE, w->duplicate, w->document, w->chunk);
     rng_key shuffle = rng_open(s->seed, RNG_SHUFFLE, w->duplicate, w->document, w->chunk);
+    size_t room = draw_room(s, key);
+    chunk k = fill(d, w->at, w->segment, room, room < full ? 2 : 1);
     *x = (example){ .order = rng_u64(shuffle, 0), .document = w->document, .duplicate = w->duplicate, .chunk = w->chunk };
-    *a = d->token + w->at;
-    if (s->next_sentence) w->at = pair(d, s, &k, rng_open(s->seed, RNG_EXAMPLE, w->duplicate, w->document, w->chunk), x);
-    else {
+    *a = d->token + k.begin;
+    if (!s->next_sentence) {
         x->a_count = (uint16_t)(k.end - k.begin);
         w->at = k.end;
-    }
+    } else w->at = s->sentence_order ? order(d, &k, key, x) : pair(d, s, &k, key, x);
     *b = x->foreign ? NULL : *a + x->a_count;
+    if (s->sentence_order && x->label) {
+        *b = *a;
+        *a += x->b_count;
+    }
     w->chunk++;
     while (w->segment < d->segments && d->segment[w->segment + 1] <= w->at) w->segment++;
     return true;
@@ -149,23 +172,46 @@ uint32_t example_predictions(const example_settings *s, uint32_t length) {
 
 static int ascending(const void *a, const void *b) { return *(const int32_t *)a < *(const int32_t *)b ? -1 : *(const int32_t *)a > *(const int32_t *)b; }
 
-/* Chooses positions without repetition (draws 0..count-1), then 80 % [MASK], 10 % a random word, 10 % the word itself (draws by position). */
+/* What may be masked together, in a row of `length` tokens: single tokens, or with whole_words a word's pieces as far as they stand in one part.
+ * Group g is positions first[g] .. first[g + 1] - 1; a [SEP] between two groups belongs to none. Returns their number. */
+static uint32_t group_candidates(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, uint16_t *first,
+                                 uint16_t *count) {
+    uint32_t n = 0, sep = s->next_sentence ? x->a_count + 1u : 0;
+    for (uint32_t i = 1; i < length - 1; i++) {
+        if (i == sep) continue;
+        if (s->whole_words && n && i != sep + 1 && w->continues[ids[i]]) count[n - 1]++;
+        else {
+            first[n] = (uint16_t)i;
+            count[n++] = 1;
+        }
+    }
+    return n;
+}
+
+/* Takes groups in a drawn order (draws 0, 1, ...) until the row has its number of masks; one that is too large for the rest is passed over. */
+static uint32_t choose(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, rng_key key,
+                       int32_t *positions) {
+    uint16_t first[65536], count[65536];
+    uint32_t groups = group_candidates(s, w, x, length, ids, first, count), wanted = example_predictions(s, length), chosen = 0;
+    for (uint32_t i = 0; i < groups && chosen < wanted; i++) {
+        uint32_t j = i + (uint32_t)rng_below(key, i, groups - i);
+        uint32_t at = first[j], pieces = count[j];
+        first[j] = first[i];
+        count[j] = count[i];
+        if (chosen + pieces > wanted) continue;
+        for (uint32_t k = 0; k < pieces; k++) positions[chosen++] = (int32_t)(at + k);
+    }
+    return chosen;
+}
+
+/* 80 % [MASK], 10 % a random word, 10 % the word itself (draws by position, behind those of choose()). */
 static void mask(const example_settings *s, const example_words *w, const example *x, uint32_t length, int32_t *ids, int32_t *positions, int32_t *labels) {
     rng_key key = rng_open(s->seed, RNG_MASK, x->duplicate, x->document, x->chunk);
-    uint32_t count = example_predictions(s, length), n = 0;
-    int32_t candidate[65536];
-    for (int32_t i = 1; i < (int32_t)length - 1; i++) if (i != x->a_count + 1 || !s->next_sentence) candidate[n++] = i;
+    uint32_t count = choose(s, w, x, length, ids, key, positions);
+    qsort(positions, count, sizeof *positions, ascending);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t j = i + (uint32_t)rng_below(key, i, n - i);
-        int32_t swap = candidate[i];
-        candidate[i] = candidate[j];
-        candidate[j] = swap;
-    }
-    qsort(candidate, count, sizeof *candidate, ascending);
-    for (uint32_t i = 0; i < count; i++) {
-        int32_t at = candidate[i];
+        int32_t at = positions[i];
         uint64_t draw = s->seq_length + 2 * (uint64_t)at, kind = rng_below(key, draw, 10);
-        positions[i] = at;
         labels[i] = ids[at];
         if (kind < 8) ids[at] = w->mask;
         else if (kind == 9) ids[at] = (int32_t)rng_below(key, draw + 1, (uint64_t)w->vocab_size);

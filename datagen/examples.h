@@ -19,8 +19,9 @@ typedef struct example_settings {
     double mask_prob;
     uint64_t seed;
     bool next_sentence;                     /* false: [CLS] A [SEP], no B */
+    bool sentence_order;                    /* label 1 = A and B swapped, instead of a B from elsewhere; with next_sentence only */
     bool whole_words;                       /* masks take words whole */
-    double short_seq_prob;                  /* share of chunks that are made shorter */
+    double short_seq_prob;                  /* share of chunks with less room */
     uint64_t documents;                     /* of the whole text: partners are drawn from them */
     uint64_t held_out;                      /* documents whose draw is below are held out (example_held_out); 0: none */
 } example_settings;
@@ -52,7 +53,8 @@ typedef struct example_walk {
 } example_walk;
 
 /* The next example in chunk order; *a and *b (unless foreign) point into the window. False when the document is used up, or the window
- * holds too little for a chunk and the document goes on. With next_sentence, two documents of each kind (held out or not) must exist. */
+ * holds too little for a chunk and the document goes on. With next_sentence, two documents of each kind (held out or not) must exist;
+ * with sentence_order one is enough, and a document's last token is left out when it would be a chunk alone. */
 bool example_next(const document_view *d, const example_settings *s, example_walk *w, example *x, const int32_t **a, const int32_t **b);
 /* Tokens that a window needs behind at, at most, unless the document ends in it. */
 size_t example_window(const example_settings *s);
@@ -70,7 +72,8 @@ typedef struct example_words {
     const unsigned char *continues;         /* by id, as in document_view; borrowed */
 } example_words;
 
-/* Masked tokens of a row of `length` tokens: max(1, length·p rounded half to even), at most P and the tokens there are. */
+/* Masked tokens of a row of `length` tokens: max(1, length·p rounded half to even), at most P and the tokens there are; with whole_words
+ * fewer when no word of the row fits into what is left. */
 uint32_t example_predictions(const example_settings *s, uint32_t length);
 /* Writes row `row` of r (its buffers for S and P), masked; returns its tokens. */
 uint16_t example_render(const example_settings *s, const example_words *w, const example *x, const int32_t *a, const int32_t *b, shard_rows *r, size_t row);

@@ -141,7 +141,7 @@ static int write_all(const job *j, error *e) {
     }
     progress_end();
     m.options = build_options(s);
-    m.summary = build_summary_numbers(b, s->example.seq_length);
+    m.summary = build_summary_numbers(s, b);
     if (!code) code = shard_manifest_write_parts(&m, j->folder, (const uint16_t *const[2]){ lengths, NULL }, j->vocab, e);
     if (!code) code = shard_manifest_write(&m, j->folder, e);
     free(lengths);

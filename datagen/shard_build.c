@@ -37,7 +37,7 @@ static int read_corpus(const build_settings *s, const vocab *v, char *const *pat
     tokenizer_free(k);
     text_stream_close(t);
     if (!code && !c->documents) code = error_set(e, EXIT_USAGE, "the text is empty; nothing to make shards of");
-    if (!code && c->documents == 1 && s->example.next_sentence)
+    if (!code && c->documents == 1 && s->example.next_sentence && !s->example.sentence_order)
         code = error_set(e, EXIT_USAGE, "the text is a single document, but next-sentence pairs need two; put blank lines between documents, or give --no-nsp");
     return code;
 }
@@ -125,7 +125,7 @@ static int write_all(const build_settings *s, const vocab *v, const corpus *c, c
     }
     progress_end();
     m.options = build_options(s);
-    m.summary = build_summary_numbers(out, s->example.seq_length);
+    m.summary = build_summary_numbers(s, out);
     if (!code) code = shard_manifest_write_parts(&m, folder, (const uint16_t *const[2]){ lengths, NULL }, v, e);
     if (!code) code = shard_manifest_write(&m, folder, e);
     free(lengths);

@@ -21,7 +21,8 @@ typedef struct build_settings {
 } build_settings;
 
 typedef struct build_summary {
-    uint64_t documents, segments, bytes, tokens, unknown, skipped, rows, random_next, used, filled;   /* used: tokens in some A or true B, per duplicate */
+    uint64_t documents, segments, bytes, tokens, unknown, skipped, rows;
+    uint64_t random_next, used, filled;   /* rows of label 1; tokens in some A or true B, of all duplicates; tokens of all rows */
     uint32_t files;
     double seconds;
 } build_summary;
@@ -31,7 +32,7 @@ uint64_t build_first_row(uint64_t rows, uint64_t files, uint64_t i);
 
 /* For the manifest; caller frees. Options that are at their default and came later than the first release are left out: manifests keep their bytes. */
 json *build_options(const build_settings *s);
-json *build_summary_numbers(const build_summary *b, uint32_t seq_length);
+json *build_summary_numbers(const build_settings *s, const build_summary *b);
 
 /* Reads paths, writes shards, lengths, vocabulary and manifest into folder (empty, existing). Stops early, with EXIT_MACHINE,
  * when *stop becomes non-zero. */

@@ -12,7 +12,7 @@
 
 struct settings {
     char *vocab, *output, *json_key;
-    bool cased, split_sentences, no_nsp, whole_words, force;
+    bool cased, split_sentences, no_nsp, sentence_order, whole_words, force;
     int compat, strip_accents, special_tokens, invalid_utf8;
     int64_t seq_length, max_predictions, duplicates, seed;
     double mask_prob, short_seq_prob;
@@ -46,6 +46,8 @@ static const option_spec table[] = {
      .help = "share of rows made shorter than seq-length, at random"},
     {"no-nsp", OPTION_SWITCH, AT(no_nsp),
      .help = "rows of one segment, [CLS] A [SEP], without next-sentence labels"},
+    {"sentence-order", OPTION_SWITCH, AT(sentence_order),
+     .help = "B always follows A in the text; label 1 where the two are swapped"},
     {"split-sentences", OPTION_SWITCH, AT(split_sentences),
      .help = "lines are paragraphs: cut them into sentences (English rules)"},
     {"json-key", OPTION_TEXT, AT(json_key), .unit = "key",
@@ -91,7 +93,7 @@ static int refuse_ranks(error *e, bool *silent) {
 
 /* Google's script has no such options: its examples would not be made. */
 static int refuse_beside_google(const options *o, error *e) {
-    static const char *const keys[] = { "strip-accents", "special-tokens", "no-nsp", "split-sentences", "json-key" };
+    static const char *const keys[] = { "strip-accents", "special-tokens", "no-nsp", "sentence-order", "split-sentences", "json-key" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (options_given(o, keys[i]))
             return error_set(e, EXIT_USAGE, "--%s: Google's script has no such option; leave it out or leave out --compat google", keys[i]);
@@ -112,10 +114,12 @@ static int settle(const options *o, const struct settings *s, const vocab *v, bu
     uint32_t S = (uint32_t)s->seq_length, P = google ? (S < 20 ? S : 20) : (S * 5 + 31) / 32;
     if (s->max_predictions) P = (uint32_t)s->max_predictions;
     if (P > S) return error_set(e, EXIT_USAGE, "--max-predictions: %u is more than --seq-length %u", P, S);
+    if (s->no_nsp && s->sentence_order) return error_set(e, EXIT_USAGE, "--sentence-order: needs pairs, and --no-nsp makes none; leave one out");
     if (s->mask_prob <= 0) return error_set(e, EXIT_USAGE, "--mask-prob: needs to be above 0");
+    double short_seq_prob = google && !options_given(o, "short-seq-prob") ? 0.1 : s->short_seq_prob;
     *b = (build_settings){
         .example = { .seq_length = S, .max_predictions = P, .mask_prob = s->mask_prob, .seed = (uint64_t)s->seed, .next_sentence = !s->no_nsp,
-                     .whole_words = s->whole_words, .short_seq_prob = google && !options_given(o, "short-seq-prob") ? 0.1 : s->short_seq_prob },
+                     .sentence_order = s->sentence_order, .whole_words = s->whole_words, .short_seq_prob = short_seq_prob },
         .duplicates = google && !options_given(o, "duplicates") ? 10 : (uint32_t)s->duplicates, .google = google, .invalid = s->invalid_utf8,
         .words = { .lowercase = lowercase, .strip_accents = strip, .specials = s->special_tokens },
         .text = { .split_sentences = s->split_sentences, .json_key = s->json_key }, .quiet = o->quiet,
@@ -132,7 +136,7 @@ static void report(const build_settings *s, const build_summary *b, const char *
     if (b->skipped) printf(", segments left out %llu", (unsigned long long)b->skipped);
     printf("\nrows %llu in %u file%s, filled %.1f %%, tokens used %.2f %%", (unsigned long long)b->rows, b->files, b->files == 1 ? "" : "s",
            100 * (double)b->filled / ((double)b->rows * s->example.seq_length), 100 * (double)b->used / ((double)b->tokens * s->duplicates));
-    if (s->example.next_sentence) printf(", random next %.2f %%", 100 * (double)b->random_next / (double)b->rows);
+    if (s->example.next_sentence) printf(", %s %.2f %%", s->example.sentence_order ? "swapped" : "random next", 100 * (double)b->random_next / (double)b->rows);
     printf("\n%s: %.1f MB of text in %s\n", output, (double)b->bytes / 1e6, took);
 }
 

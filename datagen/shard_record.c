@@ -11,12 +11,13 @@ json *build_options(const build_settings *s) {
     json_set_string(o, "invalid_utf8", invalid[s->invalid]);
     if (s->text.json_key) json_set_string(o, "json_key", s->text.json_key);
     if (s->google) json_set_string(o, "compat", "google");
+    if (s->example.sentence_order) json_set_bool(o, "sentence_order", true);
     if (s->example.short_seq_prob > 0) json_set_real(o, "short_seq_prob", s->example.short_seq_prob);
     if (s->example.whole_words) json_set_bool(o, "whole_word_masking", true);
     return o;
 }
 
-json *build_summary_numbers(const build_summary *b, uint32_t S) {
+json *build_summary_numbers(const build_settings *s, const build_summary *b) {
     json *o = json_new_object();
     json_set_int(o, "documents", (int64_t)b->documents);
     json_set_int(o, "segments", (int64_t)b->segments);
@@ -25,8 +26,8 @@ json *build_summary_numbers(const build_summary *b, uint32_t S) {
     json_set_int(o, "unknown_tokens", (int64_t)b->unknown);
     json_set_int(o, "segments_left_out", (int64_t)b->skipped);
     json_set_int(o, "rows", (int64_t)b->rows);
-    json_set_int(o, "random_next_rows", (int64_t)b->random_next);
+    json_set_int(o, s->example.sentence_order ? "swapped_rows" : "random_next_rows", (int64_t)b->random_next);
     json_set_int(o, "tokens_used", (int64_t)b->used);
-    json_set_real(o, "fill", (double)b->filled / ((double)b->rows * S));
+    json_set_real(o, "fill", (double)b->filled / ((double)b->rows * s->example.seq_length));
     return o;
 }
