@@ -34,7 +34,7 @@ OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(c
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
 
-.PHONY: all tests check check-cluster lint asan bench demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster lint asan bench bench-datagen demo deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -118,6 +118,12 @@ docs: all
 # Long runs against peers and on large text; see tests/bench/README.md.
 bench: all
 	@sed -n '1,40p' tests/bench/README.md
+
+# bert-shard and its tokenizer beside Hugging Face's: ratios, and peak memory. BENCH_OPTIONS='--pairs 1 --part tokenize' for less.
+BENCH_DATA ?= ../shared/data
+BENCH_PEER ?= ../shared/peers/peer_shard.py
+bench-datagen: all $(BUILD)/tests/tools/tokenize_speed
+	@tests/venv.sh '$(VENV)' && BUILD='$(BUILD)' '$(VENV)'/bin/python tests/bench/datagen.py --data '$(BENCH_DATA)' --peer '$(BENCH_PEER)' $(BENCH_OPTIONS)
 
 clean:
 	rm -rf $(BUILD)

@@ -210,6 +210,10 @@ int stage_read(stage *g, char *const *paths, size_t count, error *e) {
     settings.stop = g->stop;
     settings.split_sentences = false;            /* that is the threads' work */
     if (text_stream_open(&r.t, paths, count, &settings, e)) return e->code;
+    if (stage_check_space(g, text_stream_bytes_total(r.t), e)) {
+        text_stream_close(r.t);
+        return e->code;
+    }
     pthread_mutex_init(&r.mutex, NULL);
     live_line_stage(g->live, "reading", "MB", 1e6, text_stream_bytes_total(r.t));
     int code = workers_run(g->s.threads, read_worker, &r, e);

@@ -44,6 +44,8 @@ int stage_agree(stage *g, error *e);
 /* Adds up over the ranks. */
 void stage_sum(stage *g, uint64_t *values, size_t count);
 
+/* Whether temp and folder have room for what is to come of so many bytes of text (0: not known). EXIT_USAGE with both numbers. */
+int stage_check_space(const stage *g, uint64_t text_bytes, error *e);
 int stage_read(stage *g, char *const *paths, size_t count, error *e);
 int stage_pair(stage *g, error *e);
 int stage_find(stage *g, error *e);

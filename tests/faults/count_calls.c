@@ -1,5 +1,6 @@
 /* tests/faults/count_calls.c - preloaded: counts the calls that change files, from the making of the work folder to its renaming, and kills the
  * process before the KILL_AT-th of them (only in rank KILL_RANK, if given). COUNT_FILE gets the number of calls up to the renaming.
+ * FREE_BYTES: what every file system says it has left.
  *
  *     cc -shared -fPIC -o count_calls.so tests/faults/count_calls.c -ldl;  KILL_AT=17 LD_PRELOAD=./count_calls.so bert-shard ... */
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static _Atomic long calls;
@@ -58,3 +60,11 @@ int ftruncate(int fd, off_t n) { REAL(ftruncate); tick(); return real(fd, n); }
 int ftruncate64(int fd, off64_t n) { REAL(ftruncate64); tick(); return real(fd, n); }
 int unlink(const char *path) { REAL(unlink); tick(); return real(path); }
 int unlinkat(int folder, const char *path, int flags) { REAL(unlinkat); tick(); return real(folder, path, flags); }
+
+int statvfs(const char *path, struct statvfs *out) {
+    REAL(statvfs);
+    const char *left = getenv("FREE_BYTES");
+    int code = real(path, out);
+    if (!code && left) out->f_bavail = (fsblkcnt_t)(atoll(left) / (long long)out->f_frsize);
+    return code;
+}

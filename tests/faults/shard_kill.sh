@@ -56,7 +56,12 @@ cat text.txt >&7; exec 7>&-; wait $pid; equal dir "a second sharder"; rm -r dir
 # Temporary files: no such folder, no room.
 expect 2 'give another --temp' "$shard" --vocab vocab.txt --output dir --temp missing text.txt
 expect 2 'give another --temp' "$shard" --vocab vocab.txt --output dir --temp /proc text.txt
-make_text 6 3000 >large.txt; mkdir temp
+mkdir temp; export FREE_BYTES=100000
+code=0; LD_PRELOAD=$preload "$shard" --vocab vocab.txt --output dir text.txt 2>err || code=$?
+same "$code $(wc -l <err)" "2 1"; grep -q "GB are free, but the shards will take" err || { cat err; exit 1; }
+unset FREE_BYTES
+same "$(ls -A | grep -c unfinished || true)" 0 "left when there was no space"
+make_text 6 3000 >large.txt
 least=$("$shard" --vocab vocab.txt --memory 1 --threads 1 --output x text.txt 2>&1 | sed 's/.*least //')
 code=0; (ulimit -f 200; trap '' XFSZ; exec "$shard" --vocab vocab.txt --quiet --seq-length 32 --threads 1 --memory "$least" --temp temp --output dir large.txt) >out.txt 2>err || code=$?
 same "$code $(wc -l <err) $(ls temp) $(ls -A | grep -c unfinished || true)" "1 1  0" "no room: $(cat err)"
