@@ -49,7 +49,7 @@ static const option_spec table[] = {
     {"sentence-order", OPTION_SWITCH, AT(sentence_order),
      .help = "B always follows A in the text; label 1 where the two are swapped"},
     {"split-sentences", OPTION_SWITCH, AT(split_sentences),
-     .help = "lines are paragraphs: cut them into sentences (English rules)"},
+     .help = "lines are paragraphs: cut them into sentences, by rules for English and Korean"},
     {"json-key", OPTION_TEXT, AT(json_key), .unit = "key",
      .help = "where the text is in lines of .jsonl files (default text); standard input is then JSON lines too"},
     {"invalid-utf8", OPTION_CHOICE, AT(invalid_utf8), .choices = "fail|replace|skip", .initial = "fail",
