@@ -122,7 +122,7 @@ static int settle(const options *o, const struct settings *s, const vocab *v, bu
                      .sentence_order = s->sentence_order, .whole_words = s->whole_words, .short_seq_prob = short_seq_prob },
         .duplicates = google && !options_given(o, "duplicates") ? 10 : (uint32_t)s->duplicates, .google = google, .invalid = s->invalid_utf8,
         .words = { .lowercase = lowercase, .strip_accents = strip, .specials = s->special_tokens },
-        .text = { .split_sentences = s->split_sentences, .json_key = s->json_key }, .quiet = o->quiet,
+        .text = { .split_sentences = s->split_sentences, .json_key = s->json_key, .invalid = s->invalid_utf8 }, .quiet = o->quiet,
     };
     if (lowercase && vocab_has_capitals(v)) warn("the vocabulary holds capitals, but text is lower-cased: give --cased for a cased vocabulary");
     return 0;
