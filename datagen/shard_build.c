@@ -152,7 +152,8 @@ int build_shards(const build_settings *given, const vocab *v, char *const *paths
         out->skipped = c.skipped;
         settings.example.documents = c.documents;
         make_examples(s, &c, &list, out);
-        code = write_all(s, v, &c, &list, folder, out, e);
+        if (!out->rows) code = error_set(e, EXIT_USAGE, "the text is too short: no pair can be made of it; give more text");
+        if (!code) code = write_all(s, v, &c, &list, folder, out, e);
     }
     free(list.item);
     corpus_free(&c);

@@ -120,8 +120,10 @@ static int refuse_other(const text_stream *t, error *e) {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t n = strlen(known[i].magic);
         if (t->input_bytes < known[i].at + n || memcmp(t->input + known[i].at, known[i].magic, n)) continue;
-        if (!known[i].use) return error_set(e, EXIT_USAGE, "%s: is a %s file, no text; docs/data-format.md tells how to pipe its text in", t->name, known[i].what);
-        return error_set(e, EXIT_USAGE, "%s: is compressed with %s, which is not read; pipe its text in: %s FILE | ... -", t->name, known[i].what, known[i].use);
+        const char *what = known[i].what;
+        if (known[i].use)
+            return error_set(e, EXIT_USAGE, "%s: is compressed with %s, which is not read; pipe its text in: %s FILE | ... -", t->name, what, known[i].use);
+        return error_set(e, EXIT_USAGE, "%s: is a %s file, no text; docs/data-format.md tells how to pipe its text in", t->name, what);
     }
     return 0;
 }
