@@ -57,10 +57,24 @@ void corpus_add_segment(corpus *c, size_t from, size_t longest) {
     }
 }
 
-void corpus_end_document(corpus *c) {
-    if (c->document[c->documents] == c->segments) return;
+void corpus_end_piece(corpus *c) {
     c->documents++;
     set_end(&c->document, &c->documents, &c->document_capacity, c->segments);
+}
+
+void corpus_end_document(corpus *c) {
+    if (c->document[c->documents] != c->segments) corpus_end_piece(c);
+}
+
+void corpus_drop_last(corpus *c) {
+    c->segments = (size_t)c->document[c->documents];
+    c->token.count = (size_t)c->segment[c->segments];
+}
+
+void corpus_clear(corpus *c) {
+    c->documents = c->segments = 0;
+    c->token.count = 0;
+    c->text_segments = c->text_bytes = c->unknown = c->skipped = 0;
 }
 
 int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t longest, int invalid, corpus_progress *progress, error *e) {

@@ -31,6 +31,9 @@ void corpus_init(corpus *c, unsigned char *continues);   /* takes ownership of c
 /* Appends the tokens at the end of c->token, from `from` on, as one segment of the current document, cut where longer than `longest`. */
 void corpus_add_segment(corpus *c, size_t from, size_t longest);
 void corpus_end_document(corpus *c);                      /* an empty one is dropped */
+void corpus_end_piece(corpus *c);                         /* of a document that goes on elsewhere: kept even if empty */
+void corpus_drop_last(corpus *c);                         /* the segments and tokens since the last end of a document */
+void corpus_clear(corpus *c);                             /* as after corpus_init(), memory kept; counts of what was read are zero */
 
 /* Called after each document. */
 typedef void corpus_progress(const corpus *c, const text_stream *t);

@@ -8,7 +8,7 @@
 #include "datagen/corpus.h"
 #include "datagen/google_examples.h"
 #include "datagen/google_tokenizer.h"
-#include "datagen/progress.h"
+#include "datagen/live_line.h"
 #include "datagen/shard_rows.h"
 #include "datagen/shard_writer.h"
 
@@ -20,6 +20,7 @@ typedef struct job {
     build_summary *sum;
     corpus corpus;
     google_examples *examples;
+    live_line *live;
 } job;
 
 static int stopped(const job *j, error *e) { return *j->stop ? error_set(e, EXIT_MACHINE, "interrupted") : 0; }
@@ -55,13 +56,12 @@ static int read_text(job *j, char *const *paths, size_t count, error *e) {
     int got, code = 0;
     if (text_stream_open(&t, paths, count, &settings, e)) return e->code;
     google_tokenizer *k = google_tokenizer_new(j->vocab, j->settings->words.lowercase);
-    progress_start(j->settings->quiet);
+    live_line_stage(j->live, "reading", "MB", 1e6, text_stream_bytes_total(t));
     while (!code && (got = text_stream_raw(t, &line, &bytes, e)) != 0) {
         code = got < 0 ? e->code : take_line(j, k, t, line, bytes, e);
-        progress_show("reading", (double)text_stream_bytes_read(t), (double)text_stream_bytes_total(t), (double)text_stream_bytes_read(t) / 1e6);
+        live_line_show(j->live, text_stream_bytes_read(t));
     }
     corpus_end_document(&j->corpus);
-    progress_end();
     google_tokenizer_free(k);
     text_stream_close(t);
     if (!code && !j->corpus.documents) code = error_set(e, EXIT_USAGE, "the text is empty; nothing to make shards of");
@@ -98,14 +98,14 @@ static void make_examples(job *j) {
 static int write_file(const job *j, shard_manifest *m, shard_manifest_file *f, uint64_t first, uint16_t *lengths, error *e) {
     const example_settings *x = &j->settings->example;
     shard_writer_settings settings = { x->seq_length, x->max_predictions, true, m->lowercase, m->strip_accents, m->vocab_hash, x->seed };
-    shard_writer *out = shard_writer_new(&settings, f->rows);
+    shard_writer *out = shard_writer_new(&settings, f->rows, NULL);
     shard_rows *rows = shard_rows_make(x->seq_length, x->max_predictions, SHARD_CHUNK_ROWS);
     int code = 0;
     for (uint64_t at = 0; at < f->rows && !code; at += rows->count) {
         rows->count = f->rows - at < SHARD_CHUNK_ROWS ? (size_t)(f->rows - at) : SHARD_CHUNK_ROWS;
         for (size_t r = 0; r < rows->count; r++) lengths[first + at + r] = google_example_render(j->examples, first + at + r, rows, r);
         shard_writer_add(out, rows);
-        progress_show("writing", (double)(first + at + rows->count), (double)j->examples->count, 0);
+        live_line_show(j->live, first + at + rows->count);
         code = stopped(j, e);
     }
     char *path = files_join(j->folder, f->name);
@@ -126,7 +126,7 @@ static int write_all(const job *j, error *e) {
     memcpy(m.vocab_hash, vocab_hash(j->vocab), SHA256_HEX);
     uint16_t *lengths = must_alloc(b->rows, sizeof *lengths);
     int code = 0;
-    progress_start(s->quiet);
+    live_line_stage(j->live, "writing", "examples", 1, j->examples->count);
     for (uint32_t i = 0; i < b->files; i++) {
         char name[32];
         snprintf(name, sizeof name, "training_%05u.hdf5", i);
@@ -137,7 +137,6 @@ static int write_all(const job *j, error *e) {
         m.file[i].rows = build_first_row(b->rows, b->files, i + 1) - first;
         code = write_file(j, &m, &m.file[i], first, lengths, e);
     }
-    progress_end();
     m.options = build_options(s);
     m.summary = build_summary_numbers(s, b);
     if (!code) code = shard_manifest_write_parts(&m, j->folder, (const uint16_t *const[2]){ lengths, NULL }, j->vocab, e);
@@ -152,6 +151,7 @@ int google_build(const build_settings *s, const vocab *v, char *const *paths, si
     double began = timer_now();
     job j = { .settings = s, .vocab = v, .folder = folder, .stop = stop, .sum = out };
     *out = (build_summary){0};
+    j.live = live_line_new(s->quiet);
     corpus_init(&j.corpus, corpus_continuations(v));
     int code = read_text(&j, paths, count, e);
     if (!code) {
@@ -161,6 +161,7 @@ int google_build(const build_settings *s, const vocab *v, char *const *paths, si
     }
     google_examples_free(j.examples);
     corpus_free(&j.corpus);
+    live_line_free(j.live);
     out->seconds = timer_now() - began;
     return code;
 }

@@ -14,6 +14,10 @@ json *build_options(const build_settings *s) {
     if (s->example.sentence_order) json_set_bool(o, "sentence_order", true);
     if (s->example.short_seq_prob > 0) json_set_real(o, "short_seq_prob", s->example.short_seq_prob);
     if (s->example.whole_words) json_set_bool(o, "whole_word_masking", true);
+    if (s->shards) json_set_int(o, "shards", s->shards);
+    if (s->eval_fraction > 0) json_set_real(o, "eval_fraction", s->eval_fraction);
+    if (s->min_tokens) json_set_int(o, "min_tokens", (int64_t)s->min_tokens);
+    if (s->deduplicate) json_set_bool(o, "deduplicate", true);
     return o;
 }
 
@@ -29,5 +33,12 @@ json *build_summary_numbers(const build_settings *s, const build_summary *b) {
     json_set_int(o, s->example.sentence_order ? "swapped_rows" : "random_next_rows", (int64_t)b->random_next);
     json_set_int(o, "tokens_used", (int64_t)b->used);
     json_set_real(o, "fill", (double)b->filled / ((double)b->rows * s->example.seq_length));
+    if (s->eval_fraction > 0) {
+        json_set_int(o, "test_documents", (int64_t)b->test_documents);
+        json_set_int(o, "test_rows", (int64_t)b->test_rows);
+    }
+    if (s->min_tokens) json_set_int(o, "short_documents_left_out", (int64_t)b->short_documents);
+    if (s->deduplicate) json_set_int(o, "equal_documents_left_out", (int64_t)b->equal_documents);
+    if (s->min_tokens || s->deduplicate) json_set_int(o, "tokens_left_out", (int64_t)b->left_out);
     return o;
 }

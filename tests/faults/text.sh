@@ -59,7 +59,7 @@ refused 2 'bomb.gz:1: a line of more than 256 MiB' bomb.gz
 printf 'a\n\nb\n\nc\n' >tiny.txt; go tiny tiny.txt
 grep -q '"rows": 3' tiny/manifest.json
 printf 'a b.\nc.\n' >one.txt; go one --sentence-order one.txt; go one-alone --no-nsp one.txt
-printf 'a\n' >token.txt; refused 2 'no pair can be made' --sentence-order token.txt
+printf 'a\n' >token.txt; refused 2 'the text gives no rows' --sentence-order token.txt
 
 # Compressed text that is damaged.
 gzip -c text.txt >whole.gz; size=$(stat -c %s whole.gz)
