@@ -34,7 +34,7 @@ OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(c
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
 
-.PHONY: all tests check check-cluster lint asan bench bench-datagen demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster lint asan bench bench-datagen bench-tokens demo deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -124,6 +124,10 @@ BENCH_DATA ?= ../shared/data
 BENCH_PEER ?= ../shared/peers/peer_shard.py
 bench-datagen: all $(BUILD)/tests/tools/tokenize_speed
 	@tests/venv.sh '$(VENV)' && BUILD='$(BUILD)' '$(VENV)'/bin/python tests/bench/datagen.py --data '$(BENCH_DATA)' --peer '$(BENCH_PEER)' $(BENCH_OPTIONS)
+
+# Ids against Hugging Face's on every line of every text and vocabulary below DATA (default: tests/bench/tokens_equal.py tells).
+bench-tokens: all tests
+	@BUILD=$(BUILD) $(VENV)/bin/python tests/bench/tokens_equal.py $(DATA)
 
 clean:
 	rm -rf $(BUILD)

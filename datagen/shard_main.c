@@ -58,7 +58,7 @@ static const option_spec table[] = {
     {"sentence-order", OPTION_SWITCH, AT(sentence_order),
      .help = "B always follows A in the text; label 1 where the two are swapped"},
     {"split-sentences", OPTION_SWITCH, AT(split_sentences),
-     .help = "lines are paragraphs: cut them into sentences (English rules)"},
+     .help = "lines are paragraphs: cut them into sentences, by rules for English and Korean"},
     {"json-key", OPTION_TEXT, AT(json_key), .unit = "key",
      .help = "where the text is in lines of .jsonl files (default text); standard input is then JSON lines too"},
     {"invalid-utf8", OPTION_CHOICE, AT(invalid_utf8), .choices = "fail|replace|skip", .initial = "fail",
@@ -84,7 +84,7 @@ static const option_program program = {
                "it takes over the shards that were finished.\n"
                "--compat google makes what create_pretraining_data.py makes under Python 3.11 with one output file: its tokenizer, its draws of "
                "random.Random(seed), its defaults (short-seq-prob 0.1, duplicates 10, max-predictions 20). The end of a file ends no document "
-               "there. The text and all rows are held in memory.\n\n"
+               "there. The text and all rows are held in memory, within --memory.\n\n"
                "Exit codes: 0 done; 1 the machine failed; 2 usage, text or output not usable.",
     .table = table, .count = sizeof table / sizeof *table, .positionals = true,
 };
@@ -133,7 +133,7 @@ static int settle(const options *o, const struct settings *s, const vocab *v, co
                      .sentence_order = s->sentence_order, .whole_words = s->whole_words, .short_seq_prob = short_seq_prob },
         .duplicates = google && !options_given(o, "duplicates") ? 10 : (uint32_t)s->duplicates, .google = google, .invalid = s->invalid_utf8,
         .words = { .lowercase = lowercase, .strip_accents = strip, .specials = s->special_tokens },
-        .text = { .split_sentences = s->split_sentences, .json_key = s->json_key }, .quiet = o->quiet,
+        .text = { .split_sentences = s->split_sentences, .json_key = s->json_key, .invalid = s->invalid_utf8 }, .quiet = o->quiet,
         .shards = (uint32_t)s->shards, .eval_fraction = s->eval_fraction, .min_tokens = (uint64_t)s->min_tokens, .deduplicate = s->deduplicate,
         .threads = count_threads(s->threads, ranks), .memory = (uint64_t)s->memory << 20, .temp = s->temp,
     };

@@ -64,7 +64,7 @@ static int count_words(word_counts *counts, const struct settings *s, char *cons
     size_t bytes;
     int got;
     normalizer n;
-    if (text_stream_open(&stream, paths, path_count, &(text_settings){.json_key = s->json_key}, e)) return e->code;
+    if (text_stream_open(&stream, paths, path_count, &(text_settings){.json_key = s->json_key, .invalid = INVALID_REPLACE}, e)) return e->code;
     normalizer_init(&n, lowercase, strip, word_counts_add, counts);
     while ((got = text_stream_line(stream, &line, &bytes, &last, e)) > 0) normalizer_text(&n, line, bytes);
     normalizer_free(&n);
