@@ -4,14 +4,11 @@
  *     fuzz_TARGET --runs 0 FILE                                      runs one input again
  *
  * Every seed is run; then inputs made of them. One that reaches a new branch, or an old one more often, joins the seeds (--keep writes it).
- * The same program, seeds and K give the same inputs in the same order. The input under way lies in ./finding-TARGET; it stays there when
- * the process ends badly. */
+ * The same program, seeds and K give the same inputs in the same order. When the process ends badly, the input is left in ./finding-TARGET. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/fail.h"
@@ -45,9 +42,20 @@ static uint64_t draw(uint64_t n) {       /* splitmix64; below n */
 
 static input *pool;
 static size_t pool_count;
-static uint8_t *current;                 /* finding-TARGET, mapped: 8 bytes of size are kept outside, the file is cut when it is read */
+static input current;                    /* under way; .data NULL: none */
 static char finding[300];
-static int finding_fd;
+
+/* The sanitizers' own ways to be told what we want, and to say that the process ends badly. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_leaks=1:allocator_may_return_null=1:max_allocation_size_mb=4096:handle_abort=1"; }
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void) { return "print_stacktrace=1"; }
+void __sanitizer_set_death_callback(void (*callback)(void));
+
+static void keep_finding(void) {
+    int fd = current.data ? open(finding, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
+    if (fd >= 0 && write(fd, current.data, current.size) == (ssize_t)current.size) fprintf(stderr, "%s: the input of %zu bytes\n", finding, current.size);
+}
 
 static void add_to_pool(const uint8_t *data, size_t size) {
     pool = must_realloc(pool, pool_count + 1, sizeof *pool);
@@ -59,15 +67,15 @@ static void add_to_pool(const uint8_t *data, size_t size) {
 static bool run(const uint8_t *data, size_t size) {
     static uint8_t bucket[256];
     if (!bucket[255]) for (int i = 1; i < 256; i++) bucket[i] = (uint8_t)(1 << (i < 4 ? i - 1 : i < 8 ? 3 : i < 16 ? 4 : i < 32 ? 5 : i < 128 ? 6 : 7));
-    memcpy(current, data, size);
-    FUZZ_CHECK(!ftruncate(finding_fd, (off_t)size));
     uint8_t *exact = must_alloc(size + !size, 1);        /* of this size, so that reading beyond it is seen */
     memcpy(exact, data, size);
+    current = (input){(uint8_t *)data, size};
     memset(map, 0, sizeof map);
     before = 0;
     alarm(SECONDS_PER_INPUT);
     LLVMFuzzerTestOneInput(exact, size);
     alarm(0);
+    current.data = NULL;
     free(exact);
     bool new = false;
     for (size_t i = 0; i < MAP; i++) {
@@ -75,7 +83,6 @@ static bool run(const uint8_t *data, size_t size) {
         new = new || bucket[map[i]] & ~seen[i];
         seen[i] |= bucket[map[i]];
     }
-    FUZZ_CHECK(!ftruncate(finding_fd, MOST_BYTES));
     return new;
 }
 
@@ -179,10 +186,7 @@ int main(int argc, char **argv) {
     }
     if (!pool_count) fail(EXIT_USAGE, "no seeds given");
     snprintf(finding, sizeof finding, "finding-%s", strncmp(name, "fuzz_", 5) ? name : name + 5);
-    finding_fd = open(finding, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    FUZZ_CHECK(finding_fd >= 0 && !ftruncate(finding_fd, MOST_BYTES));
-    current = mmap(NULL, MOST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, finding_fd, 0);
-    FUZZ_CHECK(current != MAP_FAILED);
+    __sanitizer_set_death_callback(keep_finding);
     signal(SIGALRM, too_slow);
     fail_set_hook(no_way_out);
     size_t seeds = pool_count, hits = 0;
@@ -203,6 +207,5 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < pool_count; i++) free(pool[i].data);
     free(pool);
     free(made);
-    unlink(finding);
     return 0;
 }

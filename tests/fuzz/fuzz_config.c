@@ -3,8 +3,10 @@
 #include "tests/fuzz/fuzz.h"
 #include "trainer/model.h"
 
-const char *const fuzz_words[] = { "\"hidden_size\": ", "\"num_attention_heads\": ", "\"vocab_size\": ", "\"hidden_act\": ", "\"gelu\"", "\"model_type\": ", "\"bert\"", "null", "-1",
-                                   "1e9", "0.5", "\"is_decoder\": ", "\"position_embedding_type\": ", "\"layer_norm_eps\": ", NULL };
+const char *const fuzz_words[] = {
+    "\"hidden_size\": ", "\"num_attention_heads\": ", "\"vocab_size\": ", "\"hidden_act\": ", "\"gelu\"", "\"model_type\": ", "\"bert\"",
+    "null", "-1", "1e9", "0.5", "\"is_decoder\": ", "\"position_embedding_type\": ", "\"layer_norm_eps\": ", NULL
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     error e = {0};

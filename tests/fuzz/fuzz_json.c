@@ -3,7 +3,10 @@
 #include "base/json.h"
 #include "tests/fuzz/fuzz.h"
 
-const char *const fuzz_words[] = { "null", "true", "1e308", "1e-400", "-0", "9223372036854775808", "\\u0000", "\\ud83d\\ude00", "\\ud800", "[[[[[[[[", "{\"a\":", "\xed\xa0\x80", NULL };
+const char *const fuzz_words[] = {
+    "null", "true", "1e308", "1e-400", "-0", "9223372036854775808", "\\u0000", "\\ud83d\\ude00", "\\ud800", "[[[[[[[[", "{\"a\":",
+    "\xed\xa0\x80", NULL
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     error e = {0};

@@ -4,8 +4,10 @@
 #include "datagen/shard_manifest.h"
 #include "tests/fuzz/fuzz.h"
 
-const char *const fuzz_words[] = { "\"files\": ", "\"rows\": ", "\"name\": ", "\"split\": ", "\"seq_length\": ", "\"tokenizer\": ", "null", "true", "[]", "{}", "-1", "1e999",
-                                   "18446744073709551616", "\"..\"", "\"a/b\"", NULL };
+const char *const fuzz_words[] = {
+    "\"files\": ", "\"rows\": ", "\"name\": ", "\"split\": ", "\"seq_length\": ", "\"tokenizer\": ", "null", "true", "[]", "{}", "-1",
+    "1e999", "18446744073709551616", "\"..\"", "\"a/b\"", NULL
+};
 
 /* The manifest with manifest_sha256 as its writer would have put it, or NULL when it is no object. */
 static char *with_own_hash(const uint8_t *data, size_t size) {

@@ -5,8 +5,10 @@
 #include "tests/fuzz/fuzz.h"
 #include "trainer/safetensors.h"
 
-const char *const fuzz_words[] = { "\"dtype\":", "\"F32\"", "\"BF16\"", "\"F16\"", "\"shape\":[", "\"data_offsets\":[", "\"__metadata__\":{", "9007199254740993", "4294967296", "-1",
-                                   "1e3", NULL };
+const char *const fuzz_words[] = {
+    "\"dtype\":", "\"F32\"", "\"BF16\"", "\"F16\"", "\"shape\":[", "\"data_offsets\":[", "\"__metadata__\":{", "9007199254740993",
+    "4294967296", "-1", "1e3", NULL
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     error e = {0};

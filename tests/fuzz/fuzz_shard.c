@@ -3,7 +3,9 @@
 #include "datagen/shard_foreign.h"
 #include "tests/fuzz/fuzz.h"
 
-const char *const fuzz_words[] = { "input_ids", "TREE", "HEAP", "SNOD", "OHDR", "\xff\xff\xff\xff\xff\xff\xff\xff", NULL };
+const char *const fuzz_words[] = {
+    "input_ids", "TREE", "HEAP", "SNOD", "OHDR", "\xff\xff\xff\xff\xff\xff\xff\xff", NULL
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     error e = {0};

@@ -6,8 +6,10 @@
 #include "datagen/text_stream.h"
 #include "tests/fuzz/fuzz.h"
 
-const char *const fuzz_words[] = { "{\"text\": \"", "\"}\n", "\n\n", "\r\n", "\\u0000", "\\ud800", "\xef\xbb\xbf", "\x1f\x8b\x08", "\x28\xb5\x2f\xfd",
-                                   "Mr. ", ". A", "?\" ", "\xe3\x80\x82", NULL };
+const char *const fuzz_words[] = {
+    "{\"text\": \"", "\"}\n", "\n\n", "\r\n", "\\u0000", "\\ud800", "\xef\xbb\xbf", "\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "Mr. ", ". A",
+    "?\" ", "\xe3\x80\x82", NULL
+};
 
 typedef struct result { int end; size_t segments, documents, bytes; uint64_t sum; } result;
 
@@ -57,10 +59,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size) data++, size--;
     text_settings settings = { .split_sentences = how & 1, .json_key = how & 2 ? "body" : NULL };
     result plain = read_segments(fuzz_file(how & 4 ? "text.jsonl" : "text.txt", data, size), &settings);
-    bool compressed = size >= 2 && ((data[0] == 0x1f && data[1] == 0x8b) || (size >= 4 && (!memcmp(data, "\x28\xb5\x2f\xfd", 4) || !memcmp(data + 1, "\x2a\x4d\x18", 3))));
+    bool compressed = (size >= 2 && !memcmp(data, "\x1f\x8b", 2))
+                   || (size >= 4 && (!memcmp(data, "\x28\xb5\x2f\xfd", 4) || !memcmp(data + 1, "\x2a\x4d\x18", 3)));
     bool marked = size >= 3 && !memcmp(data, "\xef\xbb\xbf", 3);
     if (how & 4 || compressed || marked || plain.end) return 0;
     result again = read_segments(how & 8 ? gzip(data, size) : zstd(data, size), &settings);
-    FUZZ_CHECK(again.end == 0 && plain.segments == again.segments && plain.documents == again.documents && plain.bytes == again.bytes && plain.sum == again.sum);
+    FUZZ_CHECK(again.end == 0 && plain.segments == again.segments && plain.documents == again.documents);
+    FUZZ_CHECK(plain.bytes == again.bytes && plain.sum == again.sum);
     return 0;
 }

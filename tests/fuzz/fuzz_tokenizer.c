@@ -5,9 +5,12 @@
 #include "datagen/tokenizer.h"
 #include "tests/fuzz/fuzz.h"
 
-const char *const fuzz_words[] = { "[MASK]", "[SEP]", "\xc4\xb0", "\xea\xb0\x80", "\xcc\x81\xcd\x85", "\xe4\xb8\x80", "\xef\xbf\xbd", "\xf4\x90\x80\x80", "\xed\xa0\x80", "Dr. ", "\xe3\x80\x82",
-                                   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL };
-static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nab\n##b\n##c\nb\n.\n,\n\xe4\xb8\x80\n\xea\xb0\x80\n##\xea\xb0\x81\n\xe1\x84\x80\n##\xe1\x85\xa1\ni\n##\xcc\x87\nA\n##B\n";
+const char *const fuzz_words[] = {
+    "[MASK]", "[SEP]", "\xc4\xb0", "\xea\xb0\x80", "\xcc\x81\xcd\x85", "\xe4\xb8\x80", "\xef\xbf\xbd", "\xf4\x90\x80\x80", "\xed\xa0\x80",
+    "Dr. ", "\xe3\x80\x82", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL
+};
+static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nab\n##b\n##c\nb\n.\n,\ni\n##\xcc\x87\nA\n##B\n"
+                            "\xe4\xb8\x80\n\xea\xb0\x80\n##\xea\xb0\x81\n\xe1\x84\x80\n##\xe1\x85\xa1\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static vocab *v;

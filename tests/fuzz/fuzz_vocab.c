@@ -3,8 +3,10 @@
 #include "datagen/tokenizer.h"
 #include "tests/fuzz/fuzz.h"
 
-const char *const fuzz_words[] = { "[PAD]\n", "[UNK]\n", "[CLS]\n", "[SEP]\n", "[MASK]\n", "##", "\r\n", "\n", "\"do_lower_case\": ", "\"strip_accents\": ", "null", "true",
-                                   "\"tokenizer_class\": ", "\"BertTokenizerFast\"", "\"tokenize_chinese_chars\": ", NULL };
+const char *const fuzz_words[] = {
+    "[PAD]\n", "[UNK]\n", "[CLS]\n", "[SEP]\n", "[MASK]\n", "##", "\r\n", "\n", "\"do_lower_case\": ", "\"strip_accents\": ", "null",
+    "true", "\"tokenizer_class\": ", "\"BertTokenizerFast\"", "\"tokenize_chinese_chars\": ", NULL
+};
 static const char plain[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n";
 
 static void check_whole(const vocab *v) {

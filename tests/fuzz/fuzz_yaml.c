@@ -3,7 +3,10 @@
 #include "base/yaml.h"
 #include "tests/fuzz/fuzz.h"
 
-const char *const fuzz_words[] = { "key: ", "\n", "&a ", "*a", "!!str ", "---\n", "...\n", "? ", "- ", "'", "\"\\x41\"", "|\n  ", ">-\n  ", "# ", "{a: 1}", "%YAML 1.1\n", NULL };
+const char *const fuzz_words[] = {
+    "key: ", "\n", "&a ", "*a", "!!str ", "---\n", "...\n", "? ", "- ", "'", "\"\\x41\"", "|\n  ", ">-\n  ", "# ", "{a: 1}", "%YAML 1.1\n",
+    NULL
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     error e = {0};
