@@ -37,10 +37,9 @@ void corpus_free(corpus *c) {
     *c = (corpus){0};
 }
 
-size_t corpus_word_start(const corpus *c, size_t from, size_t upto) {
-    if (!c->continues) return upto;
-    while (upto > from && c->continues[c->token.id[upto]]) upto--;
-    return upto;
+document_view corpus_document(const corpus *c, uint64_t d, uint64_t from) {
+    size_t first = c->document[d] + from;
+    return (document_view){ c->token.id, c->segment + first, c->document[d + 1] - first, true, c->continues };
 }
 
 void corpus_add_segment(corpus *c, size_t from, size_t longest) {
@@ -48,7 +47,8 @@ void corpus_add_segment(corpus *c, size_t from, size_t longest) {
     while (from < end) {
         size_t cut = end;
         if (end - from > longest) {
-            cut = corpus_word_start(c, from, from + longest);
+            document_view d = { .token = c->token.id, .continues = c->continues };
+            cut = document_word_start(&d, from, from + longest);
             if (cut == from) cut = from + longest;             /* one word, longer than a segment: cut at its pieces */
         }
         c->segments++;                                         /* its start is the end entry already there */
@@ -57,10 +57,24 @@ void corpus_add_segment(corpus *c, size_t from, size_t longest) {
     }
 }
 
-void corpus_end_document(corpus *c) {
-    if (c->document[c->documents] == c->segments) return;
+void corpus_end_piece(corpus *c) {
     c->documents++;
     set_end(&c->document, &c->documents, &c->document_capacity, c->segments);
+}
+
+void corpus_end_document(corpus *c) {
+    if (c->document[c->documents] != c->segments) corpus_end_piece(c);
+}
+
+void corpus_drop_last(corpus *c) {
+    c->segments = (size_t)c->document[c->documents];
+    c->token.count = (size_t)c->segment[c->segments];
+}
+
+void corpus_clear(corpus *c) {
+    c->documents = c->segments = 0;
+    c->token.count = 0;
+    c->text_segments = c->text_bytes = c->unknown = c->skipped = 0;
 }
 
 int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t longest, int invalid, corpus_progress *progress, error *e) {

@@ -134,8 +134,6 @@ static int open_next(text_stream *t, error *e) {
         if (!t->zstd) t->zstd = ZSTD_createDStream();
         if (!t->zstd || ZSTD_isError(ZSTD_initDStream(t->zstd))) return error_set(e, EXIT_MACHINE, "%s: no memory to decompress", t->name);
         t->content = CONTENT_ZSTD;
-    } else if (t->input_bytes >= 3 && !memcmp(b, "\xEF\xBB\xBF", 3)) {
-        t->input_at = 3;
     }
     return 0;
 }
@@ -303,6 +301,10 @@ static enum event next_event(text_stream *t, const char **segment, size_t *bytes
             return EVENT_BOUNDARY;
         }
         size_t blank = 0;
+        if (t->line_number == 1 && n >= 3 && !memcmp(line, "\xEF\xBB\xBF", 3)) {      /* a byte order mark */
+            line += 3;
+            n -= 3;
+        }
         while (blank < n && is_space(line[blank])) blank++;
         if (t->json) {
             if (blank < n && open_json(t, line, n, e)) return EVENT_ERROR;
@@ -347,5 +349,6 @@ int text_stream_line(text_stream *t, const char **line, size_t *bytes, bool *doc
 
 const char *text_stream_file(const text_stream *t) { return t->given_file ? t->given_file : "no file"; }
 size_t text_stream_line_number(const text_stream *t) { return t->given_line; }
+bool text_stream_is_json(const text_stream *t) { return t->json; }
 uint64_t text_stream_bytes_read(const text_stream *t) { return t->bytes_read; }
 uint64_t text_stream_bytes_total(const text_stream *t) { return t->paths.bytes; }

@@ -37,12 +37,13 @@ void text_stream_close(text_stream *t);   /* NULL is allowed */
  * EXIT_MACHINE when reading fails. */
 int text_stream_line(text_stream *t, const char **line, size_t *bytes, bool *document_end, error *e);
 
-/* The same files line by line as they stand: empty lines and \r included, no documents, no JSON. Use one of the two on a stream. */
+/* The same files line by line as they stand: empty lines, \r and byte order marks included, no documents, no JSON. Use one of the two on a stream. */
 int text_stream_raw(text_stream *t, const char **line, size_t *bytes, error *e);
 
 /* Where the last returned segment stands: the file as named (folder/name), its line from 1. Borrowed until the next call. */
 const char *text_stream_file(const text_stream *t);
 size_t text_stream_line_number(const text_stream *t);
+bool text_stream_is_json(const text_stream *t);   /* the open file is JSON lines, by its name */
 
 /* For progress: bytes read from disk so far, and of all files together (0 when not known: standard input, pipes). */
 uint64_t text_stream_bytes_read(const text_stream *t);
