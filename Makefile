@@ -34,7 +34,7 @@ OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(c
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
 
-.PHONY: all tests check check-cluster lint asan fuzz fuzzers bench demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster lint asan fuzz fuzzers bench demo deps deps-check docs install uninstall clean bench-tokens
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -135,6 +135,10 @@ docs: all
 # Long runs against peers and on large text; see tests/bench/README.md.
 bench: all
 	@sed -n '1,40p' tests/bench/README.md
+
+# Ids against Hugging Face's on every line of every text and vocabulary below DATA (default: tests/bench/tokens_equal.py tells).
+bench-tokens: all tests
+	@BUILD=$(BUILD) $(VENV)/bin/python tests/bench/tokens_equal.py $(DATA)
 
 clean:
 	rm -rf $(BUILD)

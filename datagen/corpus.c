@@ -85,10 +85,7 @@ int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t lon
     while ((got = text_stream_line(t, &line, &bytes, &last, e)) > 0) {
         size_t from = c->token.count;
         if (invalid != INVALID_REPLACE && !utf8_valid(line, bytes, &bad)) {
-            if (invalid == INVALID_FAIL) {
-                return error_set(e, EXIT_USAGE, "%s:%zu: invalid UTF-8 (byte 0x%02X); convert the text, or use --invalid-utf8 replace or skip",
-                                 text_stream_file(t), text_stream_line_number(t), (unsigned char)line[bad]);
-            }
+            if (invalid == INVALID_FAIL) return text_invalid(text_stream_file(t), text_stream_line_number(t), line[bad], e);
             c->skipped++;
         } else {
             tokenizer_encode(k, line, bytes, &c->token);
@@ -102,5 +99,6 @@ int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t lon
             if (progress) progress(c, t);
         }
     }
+    c->skipped += text_stream_left_out(t);
     return got < 0 ? e->code : 0;
 }

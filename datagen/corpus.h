@@ -16,8 +16,6 @@
 #include "datagen/text_stream.h"
 #include "datagen/tokenizer.h"
 
-enum { INVALID_FAIL, INVALID_REPLACE, INVALID_SKIP };   /* text that is no valid UTF-8: refused, read as U+FFFD, segment left out */
-
 typedef struct corpus {
     token_list token;
     uint64_t *segment, *document;

@@ -32,9 +32,7 @@ static int take_line(job *j, google_tokenizer *k, const text_stream *t, const ch
     if (text_stream_is_json(t))
         return error_set(e, EXIT_USAGE, "%s: --compat google reads plain text as Google's script does, no JSON lines", text_stream_file(t));
     if (j->settings->invalid != INVALID_REPLACE && !utf8_valid(line, bytes, &bad)) {
-        if (j->settings->invalid == INVALID_FAIL)
-            return error_set(e, EXIT_USAGE, "%s:%zu: invalid UTF-8 (byte 0x%02X); convert the text, or use --invalid-utf8 replace or skip",
-                             text_stream_file(t), text_stream_line_number(t), (unsigned char)line[bad]);
+        if (j->settings->invalid == INVALID_FAIL) return text_invalid(text_stream_file(t), text_stream_line_number(t), line[bad], e);
         c->skipped++;
         return 0;
     }

@@ -58,7 +58,7 @@ static const option_spec table[] = {
     {"sentence-order", OPTION_SWITCH, AT(sentence_order),
      .help = "B always follows A in the text; label 1 where the two are swapped"},
     {"split-sentences", OPTION_SWITCH, AT(split_sentences),
-     .help = "lines are paragraphs: cut them into sentences (English rules)"},
+     .help = "lines are paragraphs: cut them into sentences, by rules for English and Korean"},
     {"json-key", OPTION_TEXT, AT(json_key), .unit = "key",
      .help = "where the text is in lines of .jsonl files (default text); standard input is then JSON lines too"},
     {"invalid-utf8", OPTION_CHOICE, AT(invalid_utf8), .choices = "fail|replace|skip", .initial = "fail",
@@ -133,7 +133,7 @@ static int settle(const options *o, const struct settings *s, const vocab *v, co
                      .sentence_order = s->sentence_order, .whole_words = s->whole_words, .short_seq_prob = short_seq_prob },
         .duplicates = google && !options_given(o, "duplicates") ? 10 : (uint32_t)s->duplicates, .google = google, .invalid = s->invalid_utf8,
         .words = { .lowercase = lowercase, .strip_accents = strip, .specials = s->special_tokens },
-        .text = { .split_sentences = s->split_sentences, .json_key = s->json_key }, .quiet = o->quiet,
+        .text = { .split_sentences = s->split_sentences, .json_key = s->json_key, .invalid = s->invalid_utf8 }, .quiet = o->quiet,
         .shards = (uint32_t)s->shards, .eval_fraction = s->eval_fraction, .min_tokens = (uint64_t)s->min_tokens, .deduplicate = s->deduplicate,
         .threads = count_threads(s->threads, ranks), .memory = (uint64_t)s->memory << 20, .temp = s->temp,
     };

@@ -109,9 +109,7 @@ static int take_line(tokeniser *t, const batch *b, const line *l, error *e) {
     const char *text = b->text + l->offset;
     size_t bad;
     if (s->invalid != INVALID_REPLACE && !utf8_valid(text, l->bytes, &bad)) {
-        if (s->invalid == INVALID_FAIL)
-            return error_set(e, EXIT_USAGE, "%s:%zu: invalid UTF-8 (byte 0x%02X); convert the text, or use --invalid-utf8 replace or skip", l->file, l->number,
-                             (unsigned char)text[bad]);
+        if (s->invalid == INVALID_FAIL) return text_invalid(l->file, l->number, text[bad], e);
         t->c.skipped++;
     } else if (s->text.split_sentences) take_paragraph(t, text, l->bytes);
     else take_segment(t, text, l->bytes);
@@ -218,6 +216,7 @@ int stage_read(stage *g, char *const *paths, size_t count, error *e) {
         code = e->code;
     }
     add_summary(g->sum, &r.sum);
+    if (!g->rank) g->sum->skipped += text_stream_left_out(r.t);      /* every rank reads all */
     text_stream_close(r.t);
     pthread_mutex_destroy(&r.mutex);
     return code;

@@ -67,7 +67,7 @@ static int read_words(word_counts *counts, const struct settings *s, char *const
     bool lowercase = !s->cased, strip = s->strip_accents == STRIP_AUTO ? lowercase : s->strip_accents == STRIP_YES;
     count_settings settings = {lowercase, strip, s->threads ? (int)s->threads : omp_get_num_procs()};
     text_stream *stream;
-    if (text_stream_open(&stream, paths, path_count, &(text_settings){.json_key = s->json_key}, e)) return e->code;
+    if (text_stream_open(&stream, paths, path_count, &(text_settings){.json_key = s->json_key, .invalid = INVALID_REPLACE}, e)) return e->code;
     int code = count_words(counts, stream, &settings, e);
     text_stream_close(stream);
     return code;
