@@ -57,7 +57,7 @@ static const char *zstd(const uint8_t *data, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unsigned how = size ? data[0] : 0;
     if (size) data++, size--;
-    text_settings settings = { .split_sentences = how & 1, .json_key = how & 2 ? "body" : NULL };
+    text_settings settings = { .split_sentences = how & 1, .json_key = how & 2 ? "body" : NULL, .invalid = (int)(how >> 4) % 3 };
     result plain = read_segments(fuzz_file(how & 4 ? "text.jsonl" : "text.txt", data, size), &settings);
     bool compressed = (size >= 2 && !memcmp(data, "\x1f\x8b", 2))
                    || (size >= 4 && (!memcmp(data, "\x28\xb5\x2f\xfd", 4) || !memcmp(data + 1, "\x2a\x4d\x18", 3)));
