@@ -12,6 +12,8 @@
 #include "datagen/shard_rows.h"
 #include "datagen/shard_writer.h"
 
+enum { OTHER_BYTES = 48 << 20 };   /* the program, the vocabulary, a file on its way */
+
 typedef struct job {
     const build_settings *settings;
     const vocab *vocab;
@@ -24,6 +26,15 @@ typedef struct job {
 } job;
 
 static int stopped(const job *j, error *e) { return *j->stop ? error_set(e, EXIT_MACHINE, "interrupted") : 0; }
+
+static uint64_t text_bytes(const corpus *c) {
+    return c->token.capacity * sizeof *c->token.id + (c->segment_capacity + c->document_capacity) * sizeof *c->segment;
+}
+
+static int too_large(const job *j, error *e) {
+    return error_set(e, EXIT_USAGE, "--memory: %llu MiB are too few; --compat google holds text and rows in memory: give more, or less text or --duplicates",
+                     (unsigned long long)(j->settings->memory >> 20));
+}
 
 /* One line of the text. */
 static int take_line(job *j, google_tokenizer *k, const text_stream *t, const char *line, size_t bytes, error *e) {
@@ -59,6 +70,7 @@ static int read_text(job *j, char *const *paths, size_t count, error *e) {
     live_line_stage(j->live, "reading", "MB", 1e6, text_stream_bytes_total(t));
     while (!code && (got = text_stream_raw(t, &line, &bytes, e)) != 0) {
         code = got < 0 ? e->code : take_line(j, k, t, line, bytes, e);
+        if (!code && text_bytes(&j->corpus) + OTHER_BYTES > j->settings->memory) code = too_large(j, e);
         live_line_show(j->live, text_stream_bytes_read(t));
     }
     corpus_end_document(&j->corpus);
@@ -70,13 +82,16 @@ static int read_text(job *j, char *const *paths, size_t count, error *e) {
     return code;
 }
 
-static void make_examples(job *j) {
+static int make_examples(job *j, error *e) {
     const build_settings *s = j->settings;
     const vocab *v = j->vocab;
+    uint64_t held = text_bytes(&j->corpus) + OTHER_BYTES;
     google_settings g = { s->example.seq_length, s->example.max_predictions, s->duplicates, s->example.mask_prob, s->example.short_seq_prob,
-                          s->example.whole_words, s->example.seed };
+                          s->example.whole_words, s->example.seed, s->memory > held ? s->memory - held : 0 };
     example_words w = { vocab_cls(v), vocab_sep(v), vocab_mask(v), (int32_t)vocab_size(v), j->corpus.continues };
     j->examples = google_examples_make(&j->corpus, &g, &w, j->stop);
+    if (stopped(j, e)) return e->code;
+    if (j->examples->too_many) return too_large(j, e);
     build_summary *b = j->sum;
     for (size_t i = 0; i < j->examples->count; i++) {
         const google_example *x = &j->examples->item[i];
@@ -92,6 +107,7 @@ static void make_examples(job *j) {
     b->skipped = j->corpus.skipped;
     b->rows = j->examples->count;
     b->files = (uint32_t)((b->rows + SHARD_FILE_ROWS - 1) / SHARD_FILE_ROWS);
+    return 0;
 }
 
 /* Rows [first, first + the file's rows). */
@@ -154,11 +170,8 @@ int google_build(const build_settings *s, const vocab *v, char *const *paths, si
     j.live = live_line_new(s->quiet);
     corpus_init(&j.corpus, corpus_continuations(v));
     int code = read_text(&j, paths, count, e);
-    if (!code) {
-        make_examples(&j);
-        code = stopped(&j, e);
-        if (!code) code = write_all(&j, e);
-    }
+    if (!code) code = make_examples(&j, e);
+    if (!code) code = write_all(&j, e);
     google_examples_free(j.examples);
     corpus_free(&j.corpus);
     live_line_free(j.live);

@@ -5,8 +5,9 @@
 #define DATAGEN_GOOGLE_BUILD_H
 #include "datagen/shard_build.h"
 
-/* As build_shards(). The text and its examples are held in memory. A file's end ends no document, only a blank line does; JSON lines are
- * refused (EXIT_USAGE). A text of one document is taken, with a warning: its random pairs are from itself. */
+/* As build_shards(). The text and its examples are held in memory: EXIT_USAGE when they need more than s->memory. A file's end ends no
+ * document, only a blank line does; JSON lines are refused (EXIT_USAGE). A text of one document is taken, with a warning: its random pairs
+ * are from itself. */
 int google_build(const build_settings *s, const vocab *v, char *const *paths, size_t count, const char *folder, const volatile sig_atomic_t *stop,
                  build_summary *out, error *e);
 #endif

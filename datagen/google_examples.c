@@ -33,8 +33,11 @@ static void shuffle_examples(python_random *r, google_example *x, size_t count) 
     }
 }
 
+/* Lists grow by a half: what is held is never much more than what is used. */
+static size_t larger(size_t capacity) { return capacity + capacity / 2 + 4096; }
+
 static void add_mask(google_examples *x, int32_t shown, uint16_t position) {
-    if (x->mask_count == x->mask_capacity) x->mask = must_realloc(x->mask, x->mask_capacity = 2 * x->mask_capacity + 4096, sizeof *x->mask);
+    if (x->mask_count == x->mask_capacity) x->mask = must_realloc(x->mask, x->mask_capacity = larger(x->mask_capacity), sizeof *x->mask);
     x->mask[x->mask_count++] = (google_mask){ shown, position };
 }
 
@@ -117,7 +120,7 @@ static void truncate_pair(maker *m, run *a, run *b, uint64_t most) {
 static void add_example(maker *m, run a, run b, bool random) {
     google_examples *x = m->out;
     truncate_pair(m, &a, &b, x->settings.seq_length - 3);
-    if (x->count == x->capacity) x->item = must_realloc(x->item, x->capacity = 2 * x->capacity + 1024, sizeof *x->item);
+    if (x->count == x->capacity) x->item = must_realloc(x->item, x->capacity = larger(x->capacity), sizeof *x->item);
     google_example *e = &x->item[x->count++];
     *e = (google_example){ .a = a.from, .b = b.from, .a_count = (uint16_t)a.count, .b_count = (uint16_t)b.count, .random_next = random };
     mask(m, e);
@@ -157,9 +160,11 @@ google_examples *google_examples_make(const corpus *c, const google_settings *se
     for (size_t i = 0; i < c->documents; i++) m.order[i] = i;
     shuffle_numbers(&m.random, m.order, c->documents);
     for (uint32_t d = 0; d < settings->duplicates; d++)
-        for (size_t i = 0; i < c->documents && !*stop; i++) add_document(&m, i);
-    if (x->count > UINT32_MAX) fail(EXIT_USAGE, "--compat google: more than %u rows; give fewer --duplicates or less text", UINT32_MAX);
-    shuffle_examples(&m.random, x->item, x->count);
+        for (size_t i = 0; i < c->documents && !*stop && !x->too_many; i++) {
+            add_document(&m, i);
+            x->too_many = x->capacity * sizeof *x->item + x->mask_capacity * sizeof *x->mask > settings->most_bytes || x->count > UINT32_MAX;
+        }
+    if (!x->too_many) shuffle_examples(&m.random, x->item, x->count);
     free(m.order);
     free(m.group);
     free(m.turn);

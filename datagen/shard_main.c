@@ -84,7 +84,7 @@ static const option_program program = {
                "it takes over the shards that were finished.\n"
                "--compat google makes what create_pretraining_data.py makes under Python 3.11 with one output file: its tokenizer, its draws of "
                "random.Random(seed), its defaults (short-seq-prob 0.1, duplicates 10, max-predictions 20). The end of a file ends no document "
-               "there. The text and all rows are held in memory.\n\n"
+               "there. The text and all rows are held in memory, within --memory.\n\n"
                "Exit codes: 0 done; 1 the machine failed; 2 usage, text or output not usable.",
     .table = table, .count = sizeof table / sizeof *table, .positionals = true,
 };

@@ -27,15 +27,15 @@ static inline uint64_t text_hash_fold(uint64_t a, uint64_t b) {
 }
 
 /* Two lanes of multiply-and-fold over 8 bytes at a time. */
-static inline void text_hash_add(text_hash *h, const char *text, size_t bytes) {
+static inline void text_hash_add(text_hash *h, const char *line, size_t bytes) {
     uint64_t a = UINT64_C(0x9e3779b97f4a7c15) ^ bytes, b = UINT64_C(0xc2b2ae3d27d4eb4f) + bytes, part;
-    for (; bytes >= 8; bytes -= 8, text += 8) {
-        memcpy(&part, text, 8);
+    for (; bytes >= 8; bytes -= 8, line += 8) {
+        memcpy(&part, line, 8);
         a = text_hash_fold(a ^ part, UINT64_C(0xa0761d6478bd642f)) + part;
         b = text_hash_fold(b + part, UINT64_C(0xe7037ed1a0b428db)) ^ a;
     }
     part = 0;
-    memcpy(&part, text, bytes);
+    memcpy(&part, line, bytes);
     a = text_hash_fold(a ^ part, UINT64_C(0x8ebc6af09c88c6e3));
     b = text_hash_fold(b + part, UINT64_C(0x589965cc75374cc3)) ^ a;
     text_hash_word mixed = (text_hash_word)text_hash_fold(a + UINT64_C(0x1d8e4e27c47d124f), b) << 64 | text_hash_fold(b ^ UINT64_C(0xeb44accab455d165), a);

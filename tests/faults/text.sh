@@ -123,5 +123,7 @@ sed 's/$/\r/' vocab.txt >dos.txt; "$shard" --vocab dos.txt --seq-length 32 --qui
 refused 2 'no JSON lines' --compat google plain.jsonl
 for option in --no-nsp --sentence-order --split-sentences --json-key=text --special-tokens=keep --strip-accents=yes; do refused 2 "${option%%=*}: Google's script" --compat google $option text.txt; done
 refused 2 'invalid.txt' --compat google invalid.txt
+refused 2 'memory: 50 MiB are too few' --compat google --memory 50 --duplicates 1000 text.txt
+refused 2 'memory: 48 MiB are too few' --compat google --memory 48 text.txt
 printf '\343\200\200\n \034\n' >white.txt; refused 2 'the text is empty' --compat google white.txt
 refused 2 '--sentence-order' --no-nsp --sentence-order text.txt
