@@ -49,7 +49,7 @@ static int parse(const char *data, size_t bytes, const char *path, const char *i
     head[n] = '\0';
     if (sscanf(head, format, who, &r->rows, &r->bytes, &r->max_id, r->sha256, r->content, hex) != 7 || strcmp(who, identity))
         return error_set(e, EXIT_MACHINE, "%s: is of other work", path);
-    if (bytes - n - 1 != 2 * r->rows) return error_set(e, EXIT_MACHINE, "%s: is not whole", path);
+    if (r->rows > bytes || bytes - n - 1 != 2 * r->rows) return error_set(e, EXIT_MACHINE, "%s: is not whole", path);
     const unsigned char *lengths = (const unsigned char *)end + 1;
     hash_of(lengths, bytes - n - 1, now);
     if (strcmp(now, hex)) return error_set(e, EXIT_MACHINE, "%s: is not whole", path);
