@@ -78,7 +78,7 @@ static void identify(stage *g) {
     const example_settings *x = &g->s.example;
     json *options = build_options(&g->s);
     char *printed = json_print(options, 0);
-    char *all = must_format("%d %s %s %u %u %d %llu %d %d %d %s\n", SHARD_FORMAT_VERSION, shard_writer_library(), vocab_hash(g->v), x->seq_length,
+    char *all = must_format("%d %s %u %u %d %llu %d %d %d %s\n", SHARD_FORMAT_VERSION, vocab_hash(g->v), x->seq_length,
                             x->max_predictions, x->next_sentence, (unsigned long long)x->seed, g->s.words.lowercase, g->s.words.strip_accents,
                             g->s.words.specials, printed);
     sha256 hash;
