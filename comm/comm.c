@@ -10,6 +10,8 @@
 
 enum { VALUE_BYTES = 4096, SHOWN_BYTES = 500 };
 
+static MPI_Comm world;             /* all ranks in our order */
+
 static void abort_job(int code) { MPI_Abort(MPI_COMM_WORLD, code); }
 
 bool comm_launched(void) {
@@ -25,25 +27,35 @@ bool comm_launched(void) {
     return false;
 }
 
+/* Ranks of a node stand together whatever way the launcher dealt them out: neighbours in the tree of sums are neighbours in memory. */
+static void order_ranks(comm *c) {
+    MPI_Comm node;
+    int lowest;
+    MPI_Comm_rank(MPI_COMM_WORLD, &lowest);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, lowest, MPI_INFO_NULL, &node);
+    MPI_Bcast(&lowest, 1, MPI_INT, 0, node);
+    MPI_Comm_rank(node, &c->node_rank);
+    MPI_Comm_size(node, &c->node_size);
+    MPI_Comm_free(&node);
+    MPI_Comm_split(MPI_COMM_WORLD, 0, lowest, &world);          /* equal keys keep their order */
+    MPI_Comm_rank(world, &c->rank);
+    MPI_Comm_size(world, &c->size);
+}
+
 comm *comm_start(int *argc, char ***argv) {
     int given, length;
     bool launched = comm_launched();     /* before MPI_Init_thread, which sets such variables itself */
-    /* Threads compute, only the main one talks. A library that gives SINGLE says the same of one that never calls it elsewhere. */
-    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given);
+    /* One thread at a time talks. A library that gives SINGLE says the same of one that never calls it but from the main thread. */
+    MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &given);
     if (launched) fail_set_hook(abort_job);       /* alone there is nobody to end, and MPI_Abort prints lines of its own */
     comm *c = must_zalloc(1, sizeof *c);
     c->chunk_bytes = (size_t)1 << 30;
-    MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &c->size);
+    c->serialized = given >= MPI_THREAD_SERIALIZED;
+    order_ranks(c);
     char host[MPI_MAX_PROCESSOR_NAME + 1] = "";
     MPI_Get_processor_name(host, &length);
     memcpy(c->host, host, strlen(host) < sizeof c->host ? strlen(host) : sizeof c->host - 1);
     if (c->size > 1) fail_set_hook(abort_job), fail_set_place(c->rank, c->host);
-    MPI_Comm node;
-    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &node);
-    MPI_Comm_rank(node, &c->node_rank);
-    MPI_Comm_size(node, &c->node_size);
-    MPI_Comm_free(&node);
     int64_t first = c->node_rank == 0;
     comm_sum_i64(c, &first, 1);
     c->nodes = (int)first;
@@ -55,7 +67,7 @@ int comm_agree(comm *c, const error *e) {
     comm_min_i64(c, &lowest, 1);
     if (lowest == c->size) return 0;
     int code = e->code;
-    MPI_Bcast(&code, 1, MPI_INT, (int)lowest, MPI_COMM_WORLD);
+    MPI_Bcast(&code, 1, MPI_INT, (int)lowest, world);
     if (lowest == c->rank) error_print(e);
     return code;
 }
@@ -97,7 +109,7 @@ void comm_check_equal(comm *c, const char *what, const char *value, error *e) {
     free(all);
     char other[VALUE_BYTES] = "";
     memcpy(other, value, length);
-    MPI_Bcast(other, VALUE_BYTES, MPI_CHAR, reference, MPI_COMM_WORLD);
+    MPI_Bcast(other, VALUE_BYTES, MPI_CHAR, reference, world);
     bool odd = strcmp(value, other) != 0;
     int64_t lowest = odd ? c->rank : c->size;
     comm_min_i64(c, &lowest, 1);
@@ -110,19 +122,19 @@ void comm_check_equal(comm *c, const char *what, const char *value, error *e) {
 
 void comm_barrier(comm *c) {
     (void)c;
-    MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Barrier(world);
 }
 
 void comm_broadcast(comm *c, void *data, size_t bytes, int root) {
     assert(c->chunk_bytes >= 1 && c->chunk_bytes <= (size_t)1 << 30);
     for (size_t at = 0; at < bytes; at += c->chunk_bytes) {
         size_t n = bytes - at < c->chunk_bytes ? bytes - at : c->chunk_bytes;
-        MPI_Bcast((char *)data + at, (int)n, MPI_BYTE, root, MPI_COMM_WORLD);
+        MPI_Bcast((char *)data + at, (int)n, MPI_BYTE, root, world);
     }
 }
 
 static void combine_i64(int64_t *values, int count, MPI_Op how) {
-    MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_INT64_T, how, MPI_COMM_WORLD);
+    MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_INT64_T, how, world);
 }
 
 void comm_sum_i64(comm *c, int64_t *values, int count) { (void)c, combine_i64(values, count, MPI_SUM); }
@@ -131,12 +143,12 @@ void comm_min_i64(comm *c, int64_t *values, int count) { (void)c, combine_i64(va
 
 void comm_gather_f64(comm *c, const double *mine, int count, double *all) {
     (void)c;
-    MPI_Allgather(mine, count, MPI_DOUBLE, all, count, MPI_DOUBLE, MPI_COMM_WORLD);
+    MPI_Allgather(mine, count, MPI_DOUBLE, all, count, MPI_DOUBLE, world);
 }
 
 void comm_gather_u64(comm *c, const uint64_t *mine, int count, uint64_t *all) {
     (void)c;
-    MPI_Allgather(mine, count, MPI_UINT64_T, all, count, MPI_UINT64_T, MPI_COMM_WORLD);
+    MPI_Allgather(mine, count, MPI_UINT64_T, all, count, MPI_UINT64_T, world);
 }
 
 /* Gathered and added on every rank alike: MPI_Allreduce leaves the order of additions to the library. */
@@ -153,6 +165,7 @@ void comm_tree_sum_f64(comm *c, double *values, int count) {
 
 int comm_finish(comm *c, int code) {
     comm_barrier(c);
+    MPI_Comm_free(&world);
     MPI_Finalize();
     fail_set_hook(NULL);
     free(c->scratch);

@@ -15,16 +15,17 @@
 #include "base/fail.h"   /* error */
 
 typedef struct comm {
-    int rank, size;              /* of the world */
+    int rank, size;              /* of all ranks, node after node: nodes by their lowest rank in the world, ranks of a node in the world's order */
     int node_rank, node_size;    /* ranks that share this host's memory */
     int nodes;
+    bool serialized;             /* any one thread at a time may call MPI, not only the main one */
     char host[256];
     size_t chunk_bytes;          /* most bytes of one MPI broadcast: MPI 3 counts in int. Same on all ranks; tests make it small */
     double *scratch;             /* of comm_tree_sum_f64(), grown at need, so that a step allocates nothing */
     size_t scratch_count;
 } comm;
 
-/* Collective. MPI_Init_thread(FUNNELED; SINGLE is accepted), names the place of error lines when size > 1, sets fail()'s hook
+/* Collective. MPI_Init_thread(SERIALIZED; less is accepted), names the place of error lines when size > 1, sets fail()'s hook
  * to MPI_Abort. Without a launcher: one rank, still through MPI (singleton); fail() then just exits, its line stands alone. */
 comm *comm_start(int *argc, char ***argv);
 

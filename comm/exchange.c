@@ -2,8 +2,18 @@
  *
  * np = q * 2^k ranks, q odd. k rounds of halving: in round s rank r and rank r ^ 2^s hold sums over 2^s ranks of the same range; each
  * keeps the half that its bit s names, sends the other, adds. Then the q ranks with equal low k bits hold sums over 2^k neighbours
- * each; part j of the range goes to the j-th of them, which adds the q sums in T(q) order. Six ranks (q = 3, k = 1), a bucket of blocks
- * 0..11, "45" = the sum over ranks 4 and 5:
+ * each; part j of the range goes to the j-th of them, which adds the q sums in T(q) order.
+ *
+ * Four ranks (q = 1, k = 2), a bucket of blocks 0..7, "01" = the sum over ranks 0 and 1:
+ *
+ *     rank            0              1              2              3
+ *     holds        0 of 0-7       1 of 0-7       2 of 0-7       3 of 0-7
+ *     round 0         <--- halves --->              <--- halves --->               0 sends 4-7 to 1, 1 sends 0-3 to 0; 2 and 3 alike
+ *     holds       01 of 0-3      01 of 4-7      23 of 0-3      23 of 4-7
+ *     round 1         <----------- halves ---------->                              0 sends 2-3 to 2, 2 sends 0-1 to 0; 1 and 3 alike
+ *     owns       all of 0,1     all of 4,5     all of 2,3     all of 6,7           all = 01 + 23 = T(4)
+ *
+ * Six ranks (q = 3, k = 1), a bucket of blocks 0..11:
  *
  *     rank            0            1            2            3            4            5
  *     holds        0 of 0-11    1 of 0-11    2 of 0-11    3 of 0-11    4 of 0-11    5 of 0-11
@@ -13,83 +23,54 @@
  *     owns         all of 0,1   all of 6,7   all of 2,3   all of 8,9   all of 4,5   all of 10,11   all = (01 + 23) + 45 = T(6)
  *
  * The way back sends finished values through the same groups in reverse: a rank's slice to the q, then halves to the neighbours.
- * A round of halving is a direct exchange among two, so there is one routine for both. Parts travel in messages of at most
- * `message` elements through two sets of slots: while one is being added the next is under way. */
+ *
+ * Where every node has 2^j ranks, the first j rounds (and the last j of the way back) are no messages: each rank reads its part from all
+ * ranks of its node and adds it in the same tree (node.h). Four ranks, two a node:
+ *
+ *     rank            0              1         |    2              3
+ *     reads       0-3 of 1       4-7 of 0      |  0-3 of 3       4-7 of 2                          then round 1 as above
+ *
+ * A bucket passes two stations, each in the sequence in which buckets became ready:
+ *
+ *     sum      exchange_ready() -> node -> lanes -> owned            lanes.h: messages, a few buckets at one time
+ *     gather   exchange_gather_start() -> lanes -> published; node: copied from the others as they publish */
+#include "comm/exchange.h"
 #include <assert.h>
 #include <limits.h>
-#include <mpi.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include "base/timer.h"
-#include "comm/exchange.h"
 #include "comm/floats.h"
+#include "comm/lanes.h"
+#include "comm/node.h"
 
-enum { SETS = 2 };
-
-typedef struct group {            /* ranks that hold sums over different ranks of one range; member j gets part j of it */
-    int n, me;                    /* members, my index */
-    int *rank;                    /* [n] */
-    int round;                    /* part j = plan_half_of(rank[j], bucket, round), or slice_of when round > k */
-    add_pair *pairs;              /* [n - 1] T(n), ending in mine */
-} group;
+typedef struct phase {               /* buckets under way, all of sums or all of one gather */
+    bool gather, by_node;
+    float *array;
+    int *bucket;                     /* [buckets] in sequence */
+    bool *at_end;                    /* [buckets], by bucket: the lanes are done with it */
+    int count, node_done, lanes_started, lanes_done;
+} phase;
 
 struct exchange {
     const plan *plan;
-    MPI_Comm world;               /* of its own: no message of another part can slip in */
-    int rank, groups;
-    group *group;                 /* k halvings, then the direct exchange when q > 1 */
-    size_t message;               /* elements */
-    float *slots;                 /* [SETS][members - 1][longest message of my part] */
-    range *part;                  /* [widest group] of the bucket at hand */
-    float **source;               /* [widest group] operands of an addition */
-    MPI_Request *request[SETS];   /* [2 * (widest group - 1)] */
-    int requests[SETS];
-    double *packed;               /* [blocks] norm blocks, rank after rank */
-    int *block_count, *block_start;   /* [ranks] */
-    uint64_t bytes;
+    exchange_options options;
+    int rank, rounds;                /* halvings that the node path takes over */
+    lanes *lanes;
+    node *node;                      /* NULL: messages only */
+    float *gradients, *weights;
+    uint64_t *touched;               /* of my leaves; read by the node */
+    wire rows;                       /* rows.touched: of my sum so far */
+    size_t row_words;
+    phase now;
+    double *packed;                  /* [blocks] norm blocks, rank after rank */
+    int *block_count, *block_start;  /* [ranks] */
+    bool mute, crowded;              /* crowded: more ranks than processors, so a waiting one sleeps */
     double wait_seconds;
 };
-
-static range part_of_member(const exchange *x, const group *g, int member, int bucket) {
-    int r = g->rank[member];
-    return g->round <= x->plan->k ? plan_half_of(x->plan, r, bucket, g->round) : plan_slice_of(x->plan, r, bucket);
-}
-
-static void group_init(group *g, int n, int me, int first_rank, int stride, int round) {
-    *g = (group){.n = n, .me = me, .round = round};
-    g->rank = must_alloc((size_t)n, sizeof *g->rank);
-    for (int j = 0; j < n; j++) g->rank[j] = first_rank + j * stride;
-    g->pairs = must_alloc((size_t)n, sizeof *g->pairs);
-    floats_tree_pairs(g->pairs, n, me);
-}
-
-static void groups_init(exchange *x) {
-    int k = x->plan->k, q = x->plan->q, r = x->rank;
-    x->groups = k + (q > 1);
-    x->group = must_zalloc((size_t)x->groups + 1, sizeof *x->group);
-    for (int s = 0; s < k; s++) group_init(&x->group[s], 2, r >> s & 1, r & ~(1 << s), 1 << s, s + 1);
-    if (q > 1) group_init(&x->group[k], q, r >> k, r & ((1 << k) - 1), 1 << k, k + 1);
-}
-
-static void slots_init(exchange *x) {
-    size_t widest = 1, floats = 0;
-    for (int i = 0; i < x->groups; i++) {
-        const group *g = &x->group[i];
-        size_t longest = 0;
-        for (int b = 0; b < x->plan->buckets; b++) {
-            range mine = part_of_member(x, g, g->me, b);
-            if (mine.end - mine.begin > longest) longest = mine.end - mine.begin;
-        }
-        if (longest > x->message) longest = x->message;
-        longest = (longest + 15) / 16 * 16;
-        if ((size_t)g->n > widest) widest = (size_t)g->n;
-        if (SETS * ((size_t)g->n - 1) * longest > floats) floats = SETS * ((size_t)g->n - 1) * longest;
-    }
-    x->slots = floats_new(floats);
-    x->part = must_alloc(widest, sizeof *x->part);
-    x->source = must_alloc(widest, sizeof *x->source);
-    for (int s = 0; s < SETS; s++) x->request[s] = must_alloc(2 * widest, sizeof *x->request[s]);
-}
 
 static void blocks_init(exchange *x) {
     size_t ranks = (size_t)x->plan->ranks;
@@ -104,113 +85,194 @@ static void blocks_init(exchange *x) {
     }
 }
 
-exchange *exchange_new_cut(comm *c, const plan *p, size_t message_elements) {
-    assert(c->size == p->ranks && message_elements >= 1 && message_elements <= INT_MAX);
+static void rows_init(exchange *x) {
+    if (!x->options.row_elements) x->options.row_bucket = -1;
+    if (x->options.row_bucket < 0) return;
+    range r = x->plan->bucket[x->options.row_bucket];
+    x->row_words = ((r.end - r.begin) / x->options.row_elements + 1) / 64 + 1;
+    x->rows = (wire){ .bf16 = x->options.wire == EXCHANGE_BF16, .row_elements = x->options.row_elements, .first = r.begin,
+                      .touched = must_zalloc(x->row_words, sizeof *x->rows.touched) };
+}
+
+/* Collective. */
+static void node_init(exchange *x, comm *c) {
+    node_setup s = { .plan = x->plan, .weights = x->options.weights, .row_bucket = x->options.row_bucket, .rows = &x->rows, .row_words = x->row_words };
+    char why[300] = "";
+    if (x->options.path != EXCHANGE_MESSAGES) s.ranks = node_usable(c, x->options.node_ranks, node_bytes(&s), why, sizeof why);
+    if (s.ranks) {
+        x->node = node_new(c, &s);
+        x->gradients = node_gradients(x->node);
+        x->weights = node_weights(x->node);
+        x->touched = node_touched(x->node);
+        for (int r = s.ranks; r > 1; r /= 2) x->rounds++;
+        return;
+    }
+    if (x->options.path == EXCHANGE_WINDOWS) fail(EXIT_MACHINE, "shared windows cannot be used%s%s", *why ? ": " : " with these ranks on these nodes", why);
+    if (*why) warn("%s: ranks of a node exchange by messages, which is slower", why);
+    x->gradients = floats_new(x->plan->elements);
+    x->weights = floats_new(x->options.weights);
+    x->touched = must_zalloc(x->row_words + 1, sizeof *x->touched);
+    floats_clear(x->gradients, x->plan->elements);
+    floats_clear(x->weights, x->options.weights);
+}
+
+exchange *exchange_new(comm *c, const plan *p, const exchange_options *o) {
+    assert(c->size == p->ranks);
     exchange *x = must_zalloc(1, sizeof *x);
     x->plan = p;
+    if (o) x->options = *o;
+    if (!x->options.message) x->options.message = EXCHANGE_MESSAGE;
     x->rank = c->rank;
-    x->message = message_elements;
-    MPI_Comm_dup(MPI_COMM_WORLD, &x->world);
-    groups_init(x);
-    slots_init(x);
+    x->crowded = c->node_size > sysconf(_SC_NPROCESSORS_ONLN);
+    x->now.bucket = must_alloc((size_t)p->buckets + 1, sizeof *x->now.bucket);
+    x->now.at_end = must_alloc((size_t)p->buckets + 1, sizeof *x->now.at_end);
+    rows_init(x);
+    lanes_setup s = { .plan = p, .message = x->options.message, .bf16 = x->options.wire == EXCHANGE_BF16, .row_bucket = x->options.row_bucket,
+                      .rows = &x->rows };
+    x->lanes = lanes_new(c, &s);
+    node_init(x, c);
     blocks_init(x);
     return x;
 }
 
-exchange *exchange_new(comm *c, const plan *p) { return exchange_new_cut(c, p, EXCHANGE_MESSAGE); }
-
 void exchange_free(exchange *x) {
     if (!x) return;
-    for (int i = 0; i < x->groups; i++) {
-        free(x->group[i].rank);
-        free(x->group[i].pairs);
+    lanes_free(x->lanes);
+    if (x->node) node_free(x->node);
+    else {
+        free(x->gradients);
+        free(x->weights);
+        free(x->touched);
     }
-    for (int s = 0; s < SETS; s++) free(x->request[s]);
-    free(x->group);
-    free(x->slots);
-    free(x->part);
-    free(x->source);
+    free(x->rows.touched);
+    free(x->now.bucket);
+    free(x->now.at_end);
     free(x->packed);
     free(x->block_count);
     free(x->block_start);
-    MPI_Comm_free(&x->world);
     free(x);
 }
 
-/* Message i of a range: empty beyond its end. */
-static range message_of(const exchange *x, range r, size_t i) {
-    size_t length = r.end - r.begin, begin = i * x->message;
-    if (begin >= length) return (range){r.end, r.end};
-    size_t end = length - begin < x->message ? length : begin + x->message;
-    return (range){r.begin + begin, r.begin + end};
+const char *exchange_path(const exchange *x) { return x->node ? "shared windows" : "messages"; }
+float *exchange_gradients(exchange *x) { return x->gradients; }
+float *exchange_weights(exchange *x) { return x->weights; }
+uint64_t *exchange_touched(exchange *x) { return x->touched; }
+void exchange_mute(exchange *x, bool mute) { x->mute = mute; }
+
+/* Nothing moved: others may have the processor. Sleeping is for crowds: a yield alone does not free a processor reliably. */
+static void give_way(const exchange *x, int fruitless) {
+    if (fruitless % 16 == 0) lanes_nudge(x->lanes);
+    if (fruitless < 64) return;
+    if (x->crowded && fruitless > 128) nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+    else sched_yield();
 }
 
-/* Slots are spaced by the longest message that this group receives, so that what was counted in slots_init() holds every group. */
-static float *slot_of(const exchange *x, const group *g, int set, int member) {
-    range mine = x->part[g->me];
-    size_t length = mine.end - mine.begin < x->message ? mine.end - mine.begin : x->message;
-    size_t index = (size_t)(set * (g->n - 1) + (member < g->me ? member : member - 1));
-    return x->slots + index * ((length + 15) / 16 * 16);
-}
-
-/* Starts message i of everybody in this group. gather: finished values of my part go to all, those of others come to their place.
- * Else: the others' parts go to their owners, and what they have of mine comes into slots. Member m sends to m + 1 first, m + 2 next. */
-static void post(exchange *x, const group *g, size_t i, int set, float *a, bool gather) {
-    int n = g->n, count = 0;
-    MPI_Request *request = x->request[set];
-    for (int d = 1; d < n; d++) {
-        int from = (g->me - d + n) % n;
-        range in = message_of(x, x->part[gather ? from : g->me], i);
-        if (in.begin == in.end) continue;
-        float *at = gather ? a + in.begin : slot_of(x, g, set, from);
-        MPI_Irecv(at, (int)(in.end - in.begin), MPI_FLOAT, g->rank[from], 0, x->world, &request[count++]);
-    }
-    for (int d = 1; d < n; d++) {
-        int to = (g->me + d) % n;
-        range out = message_of(x, x->part[gather ? g->me : to], i);
-        if (out.begin == out.end) continue;
-        MPI_Isend(a + out.begin, (int)(out.end - out.begin), MPI_FLOAT, g->rank[to], 0, x->world, &request[count++]);
-        x->bytes += (out.end - out.begin) * sizeof(float);
-    }
-    x->requests[set] = count;
-}
-
-static void wait_for(exchange *x, int set) {
+static void wait_released(exchange *x) {
+    if (!x->node || x->mute) return;
     double began = timer_now();
-    MPI_Waitall(x->requests[set], x->request[set], MPI_STATUSES_IGNORE);
+    for (int i = 0; !node_released(x->node); i++) give_way(x, i);
     x->wait_seconds += timer_now() - began;
 }
 
-/* Message i of my part is here from all members: T(n), into a. */
-static void add_message(exchange *x, const group *g, size_t i, int set, float *a) {
-    range mine = message_of(x, x->part[g->me], i);
-    if (mine.begin == mine.end) return;
-    for (int j = 0; j < g->n; j++) x->source[j] = j == g->me ? a + mine.begin : slot_of(x, g, set, j);
-    floats_add_pairs(x->source, g->pairs, g->n - 1, mine.end - mine.begin);
+void exchange_begin(exchange *x) {
+    exchange_finish(x);
+    wait_released(x);
+    memset(x->touched, 0, x->row_words * sizeof *x->touched);
 }
 
-static void run_group(exchange *x, const group *g, int bucket, float *a, bool gather) {
-    size_t longest = 0;
-    for (int j = 0; j < g->n; j++) {
-        x->part[j] = part_of_member(x, g, j, bucket);
-        if (x->part[j].end - x->part[j].begin > longest) longest = x->part[j].end - x->part[j].begin;
+static bool lanes_needed(const exchange *x) { return !x->now.by_node || x->plan->k + (x->plan->q > 1) > x->rounds; }
+
+/* A new phase when the last one is done. */
+static void enqueue(exchange *x, int bucket, bool gather, float *array) {
+    phase *n = &x->now;
+    assert(bucket >= 0 && bucket < x->plan->buckets);
+    if (exchange_idle(x) && (n->count == x->plan->buckets || n->gather != gather || n->array != array)) n->count = 0;
+    if (n->count == 0) {
+        bool by_node = x->node && array == (gather ? x->weights : x->gradients);
+        *n = (phase){ .gather = gather, .by_node = by_node, .array = array, .bucket = n->bucket, .at_end = n->at_end };
     }
-    size_t messages = (longest + x->message - 1) / x->message;
-    if (messages) post(x, g, 0, 0, a, gather);
-    for (size_t i = 0; i < messages; i++) {
-        int set = (int)(i % SETS);
-        if (i + 1 < messages) post(x, g, i + 1, (int)((i + 1) % SETS), a, gather);
-        wait_for(x, set);
-        if (!gather) add_message(x, g, i, set, a);
+    assert(n->gather == gather && n->array == array && n->count < x->plan->buckets);
+    n->bucket[n->count++] = bucket;
+    n->at_end[bucket] = false;
+    if (gather && n->by_node && !lanes_needed(x)) node_publish(x->node, bucket, true);
+}
+
+void exchange_ready(exchange *x, int bucket) {
+    if (x->mute) return;
+    if (bucket == x->options.row_bucket) memcpy(x->rows.touched, x->touched, x->row_words * sizeof *x->touched);
+    enqueue(x, bucket, false, x->gradients);
+    if (x->node) node_publish(x->node, bucket, false);
+}
+
+void exchange_gather_start(exchange *x, int bucket, float *array) {
+    if (!x->mute) enqueue(x, bucket, true, array);
+}
+
+bool exchange_idle(const exchange *x) {
+    const phase *n = &x->now;
+    return (!n->by_node || n->node_done == n->count) && (!lanes_needed(x) || n->lanes_done == n->count);
+}
+
+static bool poll_node(exchange *x) {
+    phase *n = &x->now;
+    bool finished;
+    if (!n->by_node || n->node_done == n->count || !node_work(x->node, n->bucket[n->node_done], n->gather, &finished)) return false;
+    n->node_done += finished;
+    return true;
+}
+
+static bool poll_lanes(exchange *x) {
+    phase *n = &x->now;
+    if (!lanes_needed(x) || n->lanes_done == n->count) return false;
+    int limit = n->by_node && !n->gather ? n->node_done : n->count, skip = n->by_node ? x->rounds : 0, finished;
+    while (n->lanes_started < limit && lanes_start(x->lanes, n->bucket[n->lanes_started], n->gather, n->array, skip)) n->lanes_started++;
+    bool moved = lanes_poll(x->lanes, &finished);
+    if (finished < 0) return moved;
+    n->lanes_done++;
+    n->at_end[finished] = true;
+    if (n->gather && n->by_node) node_publish(x->node, finished, true);
+    return true;
+}
+
+/* Whatever comes next comes as a message. */
+static bool only_messages(const exchange *x) { return lanes_needed(x) && (!x->now.by_node || x->now.node_done == x->now.count); }
+
+bool exchange_poll(exchange *x) {
+    bool by_lanes = poll_lanes(x), by_node = poll_node(x);
+    return by_lanes || by_node;
+}
+
+/* One step of waiting. */
+static void poll_or_wait(exchange *x, int *fruitless) {
+    double began = timer_now();
+    if (exchange_poll(x)) {
+        *fruitless = 0;
+        return;
     }
+    if (only_messages(x) && !x->crowded) lanes_wait(x->lanes);
+    else give_way(x, (*fruitless)++);
+    x->wait_seconds += timer_now() - began;
 }
 
-void exchange_sum(exchange *x, int bucket, float *g) {
-    for (int i = 0; i < x->groups; i++) run_group(x, &x->group[i], bucket, g, false);
+void exchange_finish(exchange *x) {
+    for (int fruitless = 0; !exchange_idle(x);) poll_or_wait(x, &fruitless);
 }
 
-void exchange_gather(exchange *x, int bucket, float *weights) {
-    for (int i = x->groups - 1; i >= 0; i--) run_group(x, &x->group[i], bucket, weights, true);
+static bool is_gathered(const exchange *x, int bucket) {
+    const phase *n = &x->now;
+    int i = 0;
+    while (i < n->count && n->bucket[i] != bucket) i++;
+    if (!n->gather || i == n->count) return true;
+    return (!n->by_node || i < n->node_done) && (!lanes_needed(x) || n->at_end[bucket]);
+}
+
+void exchange_await(exchange *x, int bucket) {
+    for (int fruitless = 0; !is_gathered(x, bucket);) poll_or_wait(x, &fruitless);
+}
+
+void exchange_gather(exchange *x, int bucket, float *array) {
+    exchange_gather_start(x, bucket, array);
+    exchange_finish(x);
 }
 
 /* Copies a rank's blocks between their places and the packed form. */
@@ -226,21 +288,18 @@ static void pack_blocks(exchange *x, int rank, double *block, bool unpack) {
 }
 
 void exchange_gather_blocks(exchange *x, double *block) {
+    if (x->mute) return;
     pack_blocks(x, x->rank, block, false);
     double began = timer_now();
-    MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x->packed, x->block_count, x->block_start, MPI_DOUBLE, x->world);
+    lanes_gather_doubles(x->lanes, x->packed, x->block_count, x->block_start);
     x->wait_seconds += timer_now() - began;
     for (int r = 0; r < x->plan->ranks; r++) pack_blocks(x, r, block, true);
 }
 
-uint64_t exchange_bytes(exchange *x) {
-    uint64_t bytes = x->bytes;
-    x->bytes = 0;
-    return bytes;
-}
-
-double exchange_wait_seconds(exchange *x) {
-    double seconds = x->wait_seconds;
+exchange_count exchange_counted(exchange *x) {
+    lanes_count sent = lanes_counted(x->lanes);
+    node_count read = x->node ? node_counted(x->node) : (node_count){0};
+    exchange_count all = { .bytes = sent.bytes + read.bytes, .row_bytes = sent.row_bytes + read.row_bytes, .wait_seconds = x->wait_seconds };
     x->wait_seconds = 0;
-    return seconds;
+    return all;
 }

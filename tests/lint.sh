@@ -15,7 +15,7 @@ no "includes are from the root" "$(grep -nE '#include "[^"/]*"' $(find base data
 door() { no "$1 is included in $2 only" "$(grep -lE "#include <$1>" $(find base datagen comm trainer -name '*.[ch]') /dev/null | grep -vE "^($2)\$")"; }
 door 'mpi\.h' 'comm/[a-z_]*\.c'
 door 'hdf5\.h' 'datagen/shard[a-z_]*\.c|datagen/shard_hdf5\.h|trainer/training_state\.c'
-door 'cblas\.h' 'trainer/kernels/gemm\.c'
+door 'cblas\.h' 'trainer/kernels/gemm_blas\.c'
 door 'uuid/uuid\.h' 'trainer/run_folder\.c'
 door 'jansson\.h' 'base/json\.c'
 door 'yaml\.h' 'base/yaml\.c'

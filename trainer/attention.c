@@ -1,99 +1,45 @@
-/* trainer/attention.c - softmax(Q K^T / sqrt(D)) V by sequence and head; scores live in a tile of ATTENTION_ROWS queries by all keys.
- *
- * Backward, with P the probabilities, M the dropout mask with its scale, o the product of elements, dO the context's gradient:
- *     dP = (dO V^T) o M,  dS = P o (dP - rowsum(P o dP)) / sqrt(D),  dQ = dS K,  dK = dS^T Q,  dV = (P o M)^T dO
- * Source: Vaswani et al. 2017; recomputation from row maximum and sum as in Dao et al. 2022. */
+/* trainer/attention.c - a layer's attention: which rows belong to a sequence and head, and which thread takes them. The arithmetic is in
+ * kernels/attention.h. A task is one sequence and head, so that all its sums are one thread's whatever the number of threads. */
 #include <math.h>
 #include <omp.h>
-#include "trainer/network_inner.h"
+#include "trainer/network_parts.h"
 
-typedef struct head_task {               /* one sequence and head */
-    const network *n;
-    const batch *b;
-    int layer;
-    size_t sequence, head, keys;
-    const float *q, *k, *v;              /* (keys, D), stride 3H */
-    float *context, *max, *inverse;      /* (keys, D) stride H; (keys) */
-    float scale;
-    thread_scratch *scratch;
-} head_task;
+typedef struct head_place { size_t query, key, column; } head_place;     /* first query row, first key row, first column of the head */
 
-static head_task open_task(network *n, const batch *b, int l, size_t index) {
-    layer_state *s = &n->layer[l];
-    size_t sequence = index / n->A, head = index % n->A, first = (size_t)b->first[sequence];
-    const float *q = s->qkv + first * 3 * n->H + head * n->D;
-    return (head_task){.n = n, .b = b, .layer = l, .sequence = sequence, .head = head, .keys = (size_t)b->first[sequence + 1] - first,
-                       .q = q, .k = q + n->H, .v = q + 2 * n->H, .context = s->context + first * n->H + head * n->D,
-                       .max = s->max + head * n->limits.tokens + first, .inverse = s->inverse + head * n->limits.tokens + first,
-                       .scale = (float)(1 / sqrt((double)n->D)), .scratch = &n->scratch[omp_get_thread_num()]};
+static head_place place_of(const network *n, const batch *b, const attention_view *v, size_t task) {
+    size_t sequence = task / n->A;
+    return (head_place){(size_t)v->first[sequence], (size_t)b->first[sequence], task % n->A * n->D};
 }
 
-/* p (rows, keys) = Q[first..] K^T */
-static void scores(const head_task *t, size_t first, size_t rows) {
-    size_t stride = 3 * t->n->H;
-    gemm_serial(&(gemm_job){.m = rows, .n = t->keys, .k = t->n->D, .a = t->q + first * stride, .lda = stride, .b = t->k, .ldb = stride,
-                            .transpose_b = true, .c = t->scratch->p, .ldc = t->keys});
+static attention_head open_head(const network *n, const batch *b, int l, const attention_view *v, size_t task) {
+    head_place at = place_of(n, b, v, task);
+    size_t sequence = task / n->A, head = task % n->A, row = head * n->limits.tokens + at.query;
+    uint64_t S = b->seq_length;
+    return (attention_head){.queries = (size_t)v->first[sequence + 1] - at.query, .keys = (size_t)b->first[sequence + 1] - at.key, .width = n->D,
+                            .q = v->q + at.query * v->q_stride + at.column, .q_stride = v->q_stride,
+                            .k = v->k + at.key * v->kv_stride + at.column, .v = v->v + at.key * v->kv_stride + at.column, .kv_stride = v->kv_stride,
+                            .context = v->context + at.query * n->H + at.column, .context_stride = n->H, .max = v->max + row,
+                            .inverse = v->inverse + row, .scale = (float)(1 / sqrt((double)n->D)), .position = v->position + at.query,
+                            .threshold = network_threshold(n, n->limits.attention_dropout),
+                            .key = network_dropout_key(n, b, sequence, l, SITE_ATTENTION), .first = head * S * S, .row_elements = S,
+                            .scratch = n->scratch[omp_get_thread_num()].attention};
 }
 
-/* Masks of the tile's rows, one after the other; the same in forward and backward. mask[r].lane NULL: dropout is off. */
-static void tile_masks(const head_task *t, size_t first, size_t rows, dropout *mask) {
-    size_t S = t->b->seq_length, room = t->keys + 16;
-    for (size_t r = 0; r < rows; r++)
-        mask[r] = network_dropout(t->n, t->b, t->sequence, t->layer, SITE_ATTENTION, t->n->limits.attention_dropout,
-                                  (t->head * S + first + r) * S, t->keys, t->scratch->lane + r * room);
-}
-
-static void drop_tile(const head_task *t, float *x, size_t rows, const dropout *mask) {
-    for (size_t r = 0; r < rows && mask[r].lane; r++) kernel.dropout_apply(x + r * t->keys, x + r * t->keys, mask[r], t->keys);
-}
-
-static void forward_tile(const head_task *t, size_t first, size_t rows) {
-    dropout mask[ATTENTION_ROWS];
-    scores(t, first, rows);
-    kernel.softmax(t->scratch->p, t->scale, t->max + first, t->inverse + first, rows, t->keys, t->keys);
-    tile_masks(t, first, rows, mask);
-    drop_tile(t, t->scratch->p, rows, mask);
-    gemm_serial(&(gemm_job){.m = rows, .n = t->n->D, .k = t->keys, .a = t->scratch->p, .lda = t->keys, .b = t->v, .ldb = 3 * t->n->H,
-                            .c = t->context + first * t->n->H, .ldc = t->n->H});
-}
-
-static size_t tile_rows(size_t first, size_t keys) { return keys - first < ATTENTION_ROWS ? keys - first : ATTENTION_ROWS; }
-
-void attention_forward(network *n, const batch *b, int l) {
+void attention_forward(network *n, const batch *b, int l, const attention_view *v) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
-    for (size_t i = 0; i < b->sequences * n->A; i++) {
-        head_task t = open_task(n, b, l, i);
-        for (size_t first = 0; first < t.keys; first += ATTENTION_ROWS) forward_tile(&t, first, tile_rows(first, t.keys));
+    for (size_t task = 0; task < b->sequences * n->A; task++) {
+        attention_head h = open_head(n, b, l, v, task);
+        kernel.attention_forward(&h);
     }
 }
 
-/* dcontext: (keys, D) stride H; dq, dk, dv: (keys, D) stride 3H. Tiles add their parts of dK and dV in order; the first one writes. */
-static void backward_tile(const head_task *t, const float *dcontext, float *dq, size_t first, size_t rows) {
-    size_t H = t->n->H, D = t->n->D, keys = t->keys, stride = 3 * H;
-    float *p = t->scratch->p, *dp = t->scratch->dp, beta = first == 0 ? 0.0f : 1.0f;
-    const float *dout = dcontext + first * H;
-    dropout mask[ATTENTION_ROWS];
-    scores(t, first, rows);
-    kernel.softmax_again(p, t->scale, t->max + first, t->inverse + first, rows, keys, keys);
-    tile_masks(t, first, rows, mask);
-    gemm_serial(&(gemm_job){.m = rows, .n = keys, .k = D, .a = dout, .lda = H, .b = t->v, .ldb = stride, .transpose_b = true, .c = dp, .ldc = keys});
-    drop_tile(t, dp, rows, mask);
-    kernel.softmax_backward(p, dp, t->scale, rows, keys, keys);
-    drop_tile(t, p, rows, mask);
-    gemm_serial(&(gemm_job){.m = rows, .n = D, .k = keys, .a = dp, .lda = keys, .b = t->k, .ldb = stride, .c = dq + first * stride, .ldc = stride});
-    gemm_serial(&(gemm_job){.m = keys, .n = D, .k = rows, .a = dp, .lda = keys, .transpose_a = true, .b = t->q + first * stride, .ldb = stride,
-                            .c = dq + H, .ldc = stride, .beta = beta});
-    gemm_serial(&(gemm_job){.m = keys, .n = D, .k = rows, .a = p, .lda = keys, .transpose_a = true, .b = dout, .ldb = H,
-                            .c = dq + 2 * H, .ldc = stride, .beta = beta});
-}
-
-void attention_backward(network *n, const batch *b, int l) {
+void attention_backward(network *n, const batch *b, int l, const attention_view *v) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
-    for (size_t i = 0; i < b->sequences * n->A; i++) {
-        head_task t = open_task(n, b, l, i);
-        size_t row = (size_t)b->first[t.sequence];
-        const float *dcontext = n->d + row * n->H + t.head * n->D;
-        float *dq = n->dqkv + row * 3 * n->H + t.head * n->D;
-        for (size_t first = 0; first < t.keys; first += ATTENTION_ROWS) backward_tile(&t, dcontext, dq, first, tile_rows(first, t.keys));
+    for (size_t task = 0; task < b->sequences * n->A; task++) {
+        attention_head h = open_head(n, b, l, v, task);
+        head_place at = place_of(n, b, v, task);
+        attention_gradients g = {.dcontext = v->dcontext + at.query * n->H + at.column, .dq = v->dq + at.query * v->q_stride + at.column,
+                                 .dk = v->dk + at.key * v->kv_stride + at.column, .dv = v->dv + at.key * v->kv_stride + at.column};
+        kernel.attention_backward(&h, &g);
     }
 }

@@ -25,11 +25,17 @@ void trainer_build(trainer *t) {
     size_t leaves = t->leaves.end - t->leaves.begin;
     network_limits limits = limits_of(m, info, &t->settings);
     adamw_settings adamw = settings_adamw(&t->settings, info->has_nsp);
-    t->weights = must_zalloc(m->weight_elements, sizeof *t->weights);
-    t->tree = tree_new(m->gradient_elements, (int)leaves);
-    t->exchange = exchange_new(t->comm, t->plan);
+    exchange_options how = { .weights = m->weight_elements, .wire = t->settings.wire, .row_bucket = m->buckets - 1,
+                             .row_elements = m->tensor[m->word].columns };
+    t->exchange = exchange_new(t->comm, t->plan, &how);
+    t->weights = exchange_weights(t->exchange);
+    t->tree = tree_new(m->gradient_elements, (int)leaves, exchange_gradients(t->exchange));
+    bool threaded = t->settings.comm_progress == MOVER_THREAD || (t->settings.comm_progress == MOVER_AUTO && t->spare_core && t->comm->serialized);
+    t->mover = mover_new(t->exchange, t->tree, t->plan, threaded && t->comm->size > 1);
+    t->paces = must_zalloc(4 * (size_t)t->comm->size, sizeof *t->paces);
     t->optimizer = optimizer_new(m, t->plan, t->comm->rank, &adamw);
     t->network = network_new(m, &limits);
+    network_set_await(t->network, mover_await, t->mover);
     t->loader = loader_new(t->data, &t->order);
     t->result = must_zalloc(leaves, sizeof *t->result);
     t->losses = must_zalloc(2 * leaves, sizeof *t->losses);
@@ -42,7 +48,7 @@ checkpoint_job trainer_checkpoint_job(trainer *t) {
     return (checkpoint_job){ .comm = t->comm, .exchange = t->exchange, .model = t->model, .optimizer = t->optimizer, .vocab = t->vocab,
                              .lowercase = info->lowercase, .strip_accents = info->strip_accents, .seq_length = info->seq_length,
                              .run = t->comm->rank == 0 ? &t->run : NULL, .config_yaml = t->config_yaml, .kernel_set = t->kernel_set,
-                             .data_hash = info->content_hash, .weights = t->weights, .scratch = tree_next(t->tree) };
+                             .data_hash = info->content_hash, .weights = t->weights, .scratch = exchange_gradients(t->exchange) };
 }
 
 /* Everything may be absent: start-up can end at any of its checks. */
@@ -56,12 +62,13 @@ void trainer_free(trainer *t) {
     if (t->loader) loader_free(t->loader);
     if (t->network) network_free(t->network);
     if (t->optimizer) optimizer_free(t->optimizer);
-    if (t->exchange) exchange_free(t->exchange);
+    mover_free(t->mover);
     if (t->tree) tree_free(t->tree);
+    if (t->exchange) exchange_free(t->exchange);
+    free(t->paces);
     if (t->plan) plan_free(t->plan);
     if (t->model) model_free(t->model);
     else model_config_free(&t->config);
-    free(t->weights);
     if (t->vocab) vocab_free(t->vocab);
     if (t->data) shard_folder_free(t->data);
     if (t->run.path) run_folder_close(&t->run);

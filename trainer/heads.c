@@ -7,18 +7,18 @@
  * Source: modeling_bert.py, BertPooler, BertLMPredictionHead and BertForPreTraining. */
 #include <math.h>
 #include <string.h>
-#include "trainer/network_inner.h"
+#include "trainer/network_parts.h"
 
-static void gather(const network *n, const float *hidden, const int32_t *rows, size_t count, float *out) {
-    for (size_t i = 0; i < count; i++) memcpy(out + i * n->H, hidden + (size_t)rows[i] * n->H, n->H * sizeof *out);
+static void gather(const network *n, const int32_t *rows, size_t count, float *out) {
+    for (size_t i = 0; i < count; i++) memcpy(out + i * n->H, n->head.hidden + (size_t)rows[i] * n->H, n->H * sizeof *out);
 }
 
-/* rows of `hidden` through dense, GELU and LayerNorm: n->head.output (count, H). */
-void heads_transform(network *n, const float *weights, const float *hidden, const int32_t *rows, size_t count) {
+/* Rows through dense, GELU and LayerNorm: n->head.output (count, H). */
+void heads_transform(network *n, const float *weights, const int32_t *rows, size_t count) {
     const model *m = n->model;
     head_state *h = &n->head;
     size_t H = n->H;
-    gather(n, hidden, rows, count, h->gathered);
+    gather(n, rows, count, h->gathered);
     gemm_job j = {.m = count, .n = H, .k = H, .a = h->gathered, .lda = H, .b = weight_of(n, weights, m->transform_weight), .ldb = H,
                   .transpose_b = true, .c = h->u, .ldc = H, .finish = GEMM_GELU, .bias = weight_of(n, weights, m->transform_bias), .g = h->g};
     gemm_run(&j, 1);
@@ -41,12 +41,12 @@ void heads_loss_gradient(network *n, const batch *b, size_t first, size_t rows) 
         h->loss[first + i] = kernel.cross_entropy(h->logits + i * n->V, n->V, (size_t)b->label[first + i], (float)n->scale.mlm, &h->correct[first + i]);
 }
 
-/* n->head.pooled (count, H) = tanh(dense(rows of hidden)), n->head.nsp (count, 2). */
-void heads_pool(network *n, const float *weights, const float *hidden, const int32_t *rows, size_t count) {
+/* n->head.pooled (count, H) = tanh(dense(rows)), n->head.nsp (count, 2). */
+void heads_pool(network *n, const float *weights, const int32_t *rows, size_t count) {
     const model *m = n->model;
     head_state *h = &n->head;
     size_t H = n->H;
-    gather(n, hidden, rows, count, h->cls);
+    gather(n, rows, count, h->cls);
     gemm_job dense = {.m = count, .n = H, .k = H, .a = h->cls, .lda = H, .b = weight_of(n, weights, m->pooler_weight), .ldb = H,
                       .transpose_b = true, .c = h->pooled, .ldc = H, .finish = GEMM_BIAS, .bias = weight_of(n, weights, m->pooler_bias)};
     gemm_run(&dense, 1);
@@ -59,7 +59,7 @@ void heads_pool(network *n, const float *weights, const float *hidden, const int
 static void forward_mlm(network *n, const float *weights, const batch *b, leaf_result *result) {
     head_state *h = &n->head;
     h->kept = 0;
-    heads_transform(n, weights, n->layer[n->L - 1].output, b->masked_row, b->masked);
+    heads_transform(n, weights, n->masked_at, b->masked);
     for (size_t first = 0; first < b->masked; first += HEAD_ROWS) {
         size_t rows = head_rows(b->masked, first);
         heads_logits(n, weights, first, rows);
@@ -74,7 +74,7 @@ static void forward_mlm(network *n, const float *weights, const batch *b, leaf_r
 
 static void forward_nsp(network *n, const float *weights, const batch *b, leaf_result *result) {
     head_state *h = &n->head;
-    heads_pool(n, weights, n->layer[n->L - 1].output, b->first, b->sequences);
+    heads_pool(n, weights, n->cls_at, b->sequences);
     for (size_t s = 0; s < b->sequences; s++) {
         float *logits = h->nsp + 2 * s;
         int correct = 0;

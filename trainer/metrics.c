@@ -1,6 +1,7 @@
 /* trainer/metrics.c - see metrics.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,13 @@ metrics *metrics_open(const char *run, int64_t resumed_step, int64_t steps, int 
     return m;
 }
 
+/* To the millisecond: a line stays short when ranks are many. */
+static json *waits_of(const step_metrics *s) {
+    json *waits = json_new_array();
+    for (int r = 0; r < s->ranks; r++) json_append(waits, json_new_real(round(s->rank_wait_seconds[r] * 1000) / 1000));
+    return waits;
+}
+
 static void write_line(metrics *m, const step_metrics *s) {
     json *j = json_new_object();
     json_set_int(j, "step", s->step);
@@ -77,6 +85,7 @@ static void write_line(metrics *m, const step_metrics *s) {
     json_set_real(j, "tokens_per_second", s->tokens_per_second);
     json_set_real(j, "step_seconds", s->step_seconds);
     json_set_real(j, "exchange_wait_seconds", s->exchange_wait_seconds);
+    json_set(j, "rank_wait_seconds", waits_of(s));
     json_set_real(j, "data_wait_seconds", s->data_wait_seconds);
     json_set_int(j, "peak_memory_bytes", s->peak_memory_bytes);
     char *text = json_print(j, 0);

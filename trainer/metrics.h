@@ -11,6 +11,8 @@ typedef struct step_metrics {
     int64_t tokens;                      /* real ones, all ranks, this step */
     double tokens_per_second, step_seconds, exchange_wait_seconds, data_wait_seconds;
     int64_t peak_memory_bytes;
+    const double *rank_wait_seconds;     /* [ranks] mean seconds a step that each waited in the exchange since the last line; borrowed; logged steps */
+    int ranks;
     bool has_nsp;
 } step_metrics;
 

@@ -84,10 +84,11 @@ static double global_norm(optimizer *o, exchange *x, const float *gradients) {
     return sqrt(sum);
 }
 
-static void update_slices(optimizer *o, const adamw_step *s, const float *gradients, float *weights) {
+/* What the next forward pass reads first is updated first: a bucket travels while the next one is updated. */
+static void update_slices(optimizer *o, exchange *x, const adamw_step *s, const float *gradients, float *weights) {
     adamw_step plain = *s;
     plain.shrink = 0;
-    for (int bucket = DECODER_BUCKET + 1; bucket < o->plan->buckets; bucket++) {
+    for (int bucket = o->plan->buckets - 1; bucket > DECODER_BUCKET; bucket--) {
         range mine = plan_slice_of(o->plan, o->rank, bucket);
         float *m = o->m + o->slice_start[bucket], *v = o->v + o->slice_start[bucket];
         #pragma omp parallel for schedule(static)
@@ -97,6 +98,8 @@ static void update_slices(optimizer *o, const adamw_step *s, const float *gradie
             size_t own = at - mine.begin;
             adamw_update(rule & RULE_DECAY ? s : &plain, PLAN_BLOCK, weights + at, m + own, v + own, gradients + at);
         }
+        exchange_gather_start(x, bucket, weights);
+        exchange_poll(x);
     }
 }
 
@@ -113,6 +116,6 @@ double optimizer_step(optimizer *o, exchange *x, float *gradients, float *weight
         s.step = rate / (1 - pow(a->beta1, t));
         s.root = 1 / sqrt(1 - pow(a->beta2, t));
     }
-    update_slices(o, &s, gradients, weights);
+    update_slices(o, x, &s, gradients, weights);
     return norm;
 }

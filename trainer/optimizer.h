@@ -40,7 +40,8 @@ void optimizer_free(optimizer *o);
 size_t optimizer_owned(const plan *p, int rank);
 size_t optimizer_bytes(const model *m, const plan *p, int rank);
 
-/* Collective. gradients: this rank's slices are T(M). Adds decoder + lookup part, norm over all ranks, clip, update of my slices of weights.
- * Returns the gradient norm before clipping; the caller gathers the weights. A norm that is not finite changes nothing. */
+/* Collective. gradients: this rank's slices are T(M). Adds decoder + lookup part, norm over all ranks, clip, update of my slices of weights,
+ * and starts their gather, the lowest layers first; the caller ends it with exchange_finish(). Returns the gradient norm before clipping. A norm
+ * that is not finite changes nothing and starts nothing. */
 double optimizer_step(optimizer *o, exchange *x, float *gradients, float *weights, double rate);
 #endif

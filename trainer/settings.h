@@ -19,7 +19,7 @@ typedef struct settings {
     int64_t seed, threads;               /* threads 0: as many cores as this rank may use */
     option_interval checkpoint_every, stop_after;
     int64_t keep, keep_every, log_every, check_every;
-    int progress;
+    int progress, comm_progress, wire;   /* MOVER_AUTO ..; EXCHANGE_FP32 .. */
     bool dry_run;
 } settings;
 

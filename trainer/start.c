@@ -3,6 +3,7 @@
 #include <string.h>
 #include <stdlib.h>
 #include "base/files.h"                  /* files_join, files_write_atomic */
+#include "trainer/kernels/gemm.h"
 #include "trainer/kernels/kernels.h"
 #include "trainer/signals.h"
 #include "trainer/start.h"
@@ -12,6 +13,8 @@ static int start_settings(trainer *t, int argc, char **argv, bool *done) {
     error e = {0};
     if (!options_parse(&t->options, &pretrain_program, &t->settings, argc, argv, done, &e) && !*done)
         settings_check(&t->settings, &t->options, t->comm->size, &e);
+    if (!e.code && !*done && t->settings.comm_progress == MOVER_THREAD && !t->comm->serialized)
+        error_set(&e, EXIT_USAGE, "comm-progress: this MPI library lets only the main thread talk, so there cannot be a thread for it; give poll");
     int code = comm_agree(t->comm, &e);
     if (!code && !*done) t->config_yaml = options_yaml(&t->options);
     return code;
@@ -45,12 +48,12 @@ static int start_machine(trainer *t) {
     char *common = common_settings(t);
     comm_check_equal(t->comm, "program version", BERT_VERSION, &e);      /* collective: every rank makes all three calls */
     comm_check_equal(t->comm, "configuration", common, &e);
-    comm_check_equal(t->comm, "OpenBLAS", gemm_name(), &e);
+    comm_check_equal(t->comm, "the way to multiply matrices", gemm_name(), &e);
     free(common);
     code = comm_agree(t->comm, &e);
     if (code) return code;
     snprintf(t->kernel_set, sizeof t->kernel_set, "%s, %s", kernels_name(), gemm_name());
-    t->threads = threads_start(t->comm, t->settings.threads);
+    t->threads = threads_start(t->comm, t->settings.threads, &t->spare_core);
     return 0;
 }
 
@@ -81,9 +84,11 @@ static int start_output(trainer *t) {
     int code = comm_agree(t->comm, &e);
     if (!code && t->comm->rank == 0) {
         t->metrics = metrics_open(t->settings.output, t->step, t->total, t->settings.progress, t->options.quiet);
-        metrics_note(t->metrics, "%s: %zu parameters, %d ranks of %d threads, %s; step %lld of %lld%s%s", t->settings.output, t->model->parameters,
-                     t->comm->size, t->threads, t->kernel_set, (long long)t->step, (long long)t->total, t->resume_from[0] ? ", from " : "",
-                     t->resume_from);
+        metrics_note(t->metrics, "%s: %zu parameters, %d ranks of %d threads, exchange by %s, %s; step %lld of %lld%s%s", t->settings.output,
+                     t->model->parameters, t->comm->size, t->threads, exchange_path(t->exchange), t->kernel_set, (long long)t->step,
+                     (long long)t->total, t->resume_from[0] ? ", from " : "", t->resume_from);
+        if (t->settings.wire == EXCHANGE_BF16 && t->comm->size > 1)
+            metrics_note(t->metrics, "wire bf16: gradients in messages are rounded; the weights depend on the number of ranks and nodes");
     }
     return code;
 }

@@ -59,7 +59,7 @@ static uint64_t hash_text(const char *s) {       /* FNV-1a */
     return h;
 }
 
-int threads_start(comm *c, int64_t wanted) {
+int threads_start(comm *c, int64_t wanted, bool *spare) {
     uint64_t mine[ROW_WORDS], *all = must_alloc((size_t)c->size * ROW_WORDS, sizeof *all);
     read_affinity(0, mine);
     mine[ROW_HOST] = hash_text(c->host);
@@ -68,6 +68,7 @@ int threads_start(comm *c, int64_t wanted) {
     free(all);
     int threads = wanted > 0 ? (int)wanted : node / c->node_size;
     if (threads < 1) threads = 1;
+    *spare = bound > threads && node >= c->node_size * (threads + 1);
     omp_set_dynamic(0);
     omp_set_num_threads(threads);
     /* Fewer cores than the node could give this rank: more threads than the node has cores are the user's own choice. */

@@ -3,15 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include "base/timer.h"
+#include "trainer/memory.h"
 #include "trainer/signals.h"
 #include "trainer/train.h"
-
-/* Integers that every step adds over all ranks before its backward pass: loss denominators, and requests that all must follow alike. */
-enum { COUNT_MASKED, COUNT_PAIRS, COUNT_TOKENS, COUNT_STOP, COUNT_TIME_UP, COUNT_SAVE, COUNTS };
-
-typedef struct step_result { step_metrics metrics; int64_t count[COUNTS]; bool diverged; } step_result;
 
 static void load_batches(trainer *t, int64_t step) {
     error e = {0};
@@ -65,32 +60,67 @@ static void add_losses(trainer *t, const int64_t count[COUNTS], step_metrics *s)
     s->nsp_accuracy = per((double)correct[1], count[COUNT_PAIRS]);
 }
 
-/* Collective. One step of training: all ranks' micro-batches, one update. */
-static void train_step(trainer *t, int64_t step, step_result *r) {
+/* Rows of the word matrix that any leaf of this rank looks up. [PAD] has no gradient there. */
+static void mark_touched(trainer *t) {
+    uint64_t *touched = exchange_touched(t->exchange);
+    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++)
+        for (size_t k = 0; k < t->batch[i]->tokens; k++) {
+            uint32_t row = (uint32_t)t->batch[i]->token[k];
+            if (row != (uint32_t)t->model->config.pad_token_id) touched[row / 64] |= 1ull << row % 64;
+        }
+}
+
+/* Collective. Losses, gradients of all leaves, their sum: this rank's slices of it. The last leaf's buckets travel while it is computed. */
+static void sum_gradients(trainer *t, loss_scale scale) {
+    size_t leaves = t->leaves.end - t->leaves.begin;
+    for (size_t i = 0; i < leaves; i++) {
+        bool last = i + 1 == leaves;
+        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);      /* the last step's new weights come in meanwhile */
+        if (i == 0) {
+            mover_begin(t->mover);
+            mark_touched(t);
+        }
+        bool add;
+        float *gradients = tree_next(t->tree, &add);
+        network_backward(t->network, t->weights, t->batch[i], gradients, add, last ? mover_progress(t->mover) : NULL);
+        if (!last) tree_push(t->tree);
+    }
+    mover_finish(t->mover);
+}
+
+void train_step(trainer *t, int64_t step, step_result *r) {
     step_metrics *s = &r->metrics;
     double began = timer_now();
-    (void)exchange_wait_seconds(t->exchange);      /* a checkpoint's messages are not this step's */
+    (void)exchange_counted(t->exchange);           /* a checkpoint's messages are not this step's */
     load_batches(t, step);
     s->data_wait_seconds = timer_now() - began;
     global_counts(t, r->count);
     loss_scale scale = { .mlm = per(1, r->count[COUNT_MASKED]), .nsp = per(1, r->count[COUNT_PAIRS]) };
-    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++) {
-        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);
-        network_backward(t->network, t->weights, t->batch[i], tree_next(t->tree));
-        tree_push(t->tree);
-    }
-    float *gradients = tree_end(t->tree);
+    sum_gradients(t, scale);
     add_losses(t, r->count, s);
     r->diverged = !isfinite(s->loss);
     if (r->diverged) return;
-    for (int b = 0; b < t->plan->buckets; b++) exchange_sum(t->exchange, b, gradients);
     s->learning_rate = schedule_rate(&t->schedule, step + 1);
-    s->grad_norm = optimizer_step(t->optimizer, t->exchange, gradients, t->weights, s->learning_rate);
+    s->grad_norm = optimizer_step(t->optimizer, t->exchange, exchange_gradients(t->exchange), t->weights, s->learning_rate);
     r->diverged = !isfinite(s->grad_norm);
     if (r->diverged) return;
-    for (int b = 1; b < t->plan->buckets; b++) exchange_gather(t->exchange, b, t->weights);     /* bucket 0 has no weights of its own */
-    s->exchange_wait_seconds = exchange_wait_seconds(t->exchange);
+    r->moved = exchange_counted(t->exchange);
+    s->exchange_wait_seconds = r->moved.wait_seconds;
     s->step_seconds = timer_now() - began;
+}
+
+/* Collective. What each rank computed and waited since the last report; the one that holds up the others says so itself. */
+static void judge_pace(trainer *t, step_metrics *s) {
+    int ranks = t->comm->size;
+    double *all = t->paces, *wait = all + 2 * ranks, *busy = wait + ranks, ratio, steps = (double)t->pace.steps;
+    comm_gather_f64(t->comm, (double[]){t->pace.wait / steps, t->pace.busy / steps}, 2, all);
+    for (int r = 0; r < ranks; r++) wait[r] = all[2 * r], busy[r] = all[2 * r + 1];
+    s->rank_wait_seconds = wait;
+    s->ranks = ranks;
+    if (pace_judge(&t->pace, busy, all, ranks, timer_now(), &ratio) == t->comm->rank)
+        warn("computes %.2f times as long as the median rank, and all wait for it; look for other work, heat or faults on this host", ratio);
+    t->pace.wait = t->pace.busy = 0;
+    t->pace.steps = 0;
 }
 
 /* Collective. */
@@ -98,10 +128,9 @@ static void report(trainer *t, step_result *r) {
     step_metrics *s = &r->metrics;
     bool log = t->step % t->settings.log_every == 0 || t->step == t->total || t->step == 1;
     if (log) {
-        struct rusage usage;
-        getrusage(RUSAGE_SELF, &usage);
-        s->peak_memory_bytes = (int64_t)usage.ru_maxrss * 1024;
+        s->peak_memory_bytes = memory_peak_bytes();
         comm_max_i64(t->comm, &s->peak_memory_bytes, 1);
+        judge_pace(t, s);
     }
     s->step = t->step;
     s->tokens = r->count[COUNT_TOKENS];
@@ -110,13 +139,20 @@ static void report(trainer *t, step_result *r) {
     if (t->metrics) metrics_step(t->metrics, s, log);
 }
 
+/* Collective. All weights are there on all ranks, and the same. */
+static int check_weights(trainer *t) {
+    error e = {0};
+    exchange_finish(t->exchange);
+    weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
+    return comm_agree(t->comm, &e);
+}
+
 /* Collective. Ranks' weights are compared first: a checkpoint never holds weights that ranks do not share. 0, EXIT_MACHINE (ranks differ),
  * EXIT_UNSAVED (missed too often). A single miss is a warning: the next due checkpoint tries again. */
 static int save(trainer *t, const step_metrics *s) {
     enum { MISSES = 3 };
     error e = {0};
-    weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
-    int code = comm_agree(t->comm, &e);
+    int code = check_weights(t);
     if (code) return code;
     checkpoint_job job = trainer_checkpoint_job(t);
     checkpoint_state state = { .step = t->step, .next_step = t->step, .seed = (uint64_t)t->settings.seed, .learning_rate = s->learning_rate,
@@ -146,6 +182,7 @@ static void write_status(trainer *t, const char *state, int code) {
 /* Collective. The last checkpoint, then the verdict on disk. */
 static int finish(trainer *t, int code, const step_metrics *s) {
     bool good = code == EXIT_DONE || code == EXIT_STOPPED;
+    exchange_finish(t->exchange);
     if (good && t->saved_step != t->step) {
         int saved = save(t, s);
         if (saved) code = saved;
@@ -183,12 +220,9 @@ int train(trainer *t) {
             break;
         }
         t->step++;
+        pace_add(&t->pace, r.metrics.step_seconds, r.metrics.exchange_wait_seconds);
         report(t, &r);
-        if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) {
-            error e = {0};
-            weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
-            code = comm_agree(t->comm, &e);
-        }
+        if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) code = check_weights(t);
         bool stop = r.count[COUNT_STOP] > 0 || r.count[COUNT_TIME_UP] > 0;
         if (!code && r.count[COUNT_SAVE] > 0 && !stop && t->step < t->total) code = save(t, &r.metrics);
         if (!code && stop && t->step < t->total) code = EXIT_STOPPED;

@@ -69,33 +69,40 @@ static void expect(bool good, const char *what, double got, double wanted) {
     bad = 1;
 }
 
+static void sum(exchange *x) {
+    for (int b = 0; b < 3; b++) exchange_ready(x, b);
+    exchange_finish(x);
+}
+
 static void run(comm *c, const char *name, adamw_settings a) {
     model m = { .tensor = tensors, .tensors = 4, .weight_elements = N, .gradient_elements = ALL, .decoder_offset = N, .bucket = buckets, .buckets = 3 };
     plan *p = plan_new(c->size, ALL, buckets, 3);
-    exchange *x = exchange_new(c, p);
+    exchange *x = exchange_new(c, p, NULL);
     optimizer *o = optimizer_new(&m, p, c->rank, &a);
     reference *r = calloc(1, sizeof *r);
-    float *w = calloc(N, sizeof *w), *g = calloc(ALL, sizeof *g);
+    float *w = calloc(N, sizeof *w), *g = exchange_gradients(x);
     for (size_t i = 0; i < N; i++) r->w[i] = w[i] = first_weight(i);
     for (int s = 0; s < STEPS; s++) {
+        exchange_begin(x);
         for (size_t i = 0; i < ALL; i++) g[i] = gradient(s, i) * (c->rank == 0 ? 1 : 0);
-        for (int b = 0; b < 3; b++) exchange_sum(x, b, g);
+        sum(x);
         double norm = optimizer_step(o, x, g, w, 1e-3 * (s + 1)), wanted = reference_step(r, s, &a, 1e-3 * (s + 1));
-        for (int b = 1; b < 3; b++) exchange_gather(x, b, w);
+        exchange_finish(x);
         expect(fabs(norm - wanted) <= 1e-6 * wanted, name, norm, wanted);
     }
     for (size_t i = 0; i < N && !bad; i++) expect(fabs(w[i] - r->w[i]) <= 1e-6 * fabs(r->w[i]) + 2e-7, name, w[i], r->w[i]);
     for (size_t i = 0; i < PLAN_BLOCK && !a.nsp; i++) expect(w[POOLER * PLAN_BLOCK + i] == first_weight(POOLER * PLAN_BLOCK + i), "pooler moved", 0, 0);
     expect(o->adam_step == STEPS, "adam_step", (double)o->adam_step, STEPS);
 
+    exchange_begin(x);
     memset(g, 0, ALL * sizeof *g);                       /* a gradient that is not a number changes nothing */
     if (c->rank == 0) g[DENSE * PLAN_BLOCK + 3] = NAN;
     float *before = malloc(N * sizeof *before);
     memcpy(before, w, N * sizeof *before);
-    for (int b = 0; b < 3; b++) exchange_sum(x, b, g);
+    sum(x);
     expect(!isfinite(optimizer_step(o, x, g, w, 1e-3)), "norm of NaN", 0, NAN);
     expect(!memcmp(before, w, N * sizeof *w) && o->adam_step == STEPS, "weights after NaN", 0, 0);
-    free(before), free(w), free(g), free(r);
+    free(before), free(w), free(r);
     optimizer_free(o);
     exchange_free(x);
     plan_free(p);

@@ -22,7 +22,7 @@ static int save(model *m, float *weights, const vocab *v, bool lowercase, const 
     int code = run_folder_open(&run, path, e);
     if (code) return code;
     plan *p = plan_new(1, m->gradient_elements, m->bucket, m->buckets);
-    exchange *x = exchange_new(world, p);
+    exchange *x = exchange_new(world, p, NULL);
     optimizer *o = optimizer_new(m, p, 0, &settings);
     float *scratch = must_zalloc(m->gradient_elements, sizeof *scratch);
     checkpoint_job job = {world, x, m, o, v, lowercase, STRIP_AUTO, 64, &run, "steps: 3\n", "test", "0123", weights, scratch};

@@ -2,8 +2,7 @@
 #include <math.h>
 #include "trainer/kernels/adamw.h"
 #include "trainer/kernels/kernels.h"   /* kernels_level */
-
-#define BODY static inline __attribute__((always_inline))
+#include "trainer/kernels/levels.h"
 
 static void adamw_ref(const adamw_step *s, size_t n, float *w, float *m, float *v, const float *g) {
     for (size_t i = 0; i < n; i++) {
@@ -54,8 +53,6 @@ static void adamw_base(const adamw_step *s, size_t n, float *w, float *m, float 
 static double squares_base(size_t n, const float *g) { return squares_body(n, g); }
 
 #if defined(__x86_64__)
-#define AVX2 __attribute__((target("avx2,fma")))
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")))
 AVX2 static void adamw_avx2(const adamw_step *s, size_t n, float *w, float *m, float *v, const float *g) { adamw_body(s, n, w, m, v, g); }
 AVX512 static void adamw_avx512(const adamw_step *s, size_t n, float *w, float *m, float *v, const float *g) { adamw_body(s, n, w, m, v, g); }
 AVX2 static double squares_avx2(size_t n, const float *g) { return squares_body(n, g); }

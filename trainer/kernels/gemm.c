@@ -1,100 +1,329 @@
-/* trainer/kernels/gemm.c - the one door to OpenBLAS: single-threaded calls on fixed tiles.
+/* trainer/kernels/gemm.c - products cut into tiles, tiles over threads.
  *
- * What has to be known of OpenBLAS 0.3.21 with OpenMP: its bits depend on how a product is cut, so the cut is a constant; inside a parallel
- * region a call stays on its thread, but a team of one does not count as one, and then the call would fan out; and
- * openblas_set_num_threads() also sets OpenMP's count. */
+ * First all threads pack b into panels of a shared memory; then they take tiles: up to BLOCK_ROWS rows of all columns that were packed
+ * (at most PIECE of them). A tile reads a where it lies, or packs its part of a transposed one, and keeps its rows of c in cache:
+ *
+ *            n ->  | piece  | p. |                    for each block of k:  (rows, block) of a: stays in L2
+ *          +-------+--------+----+                        for each panel (stays in L1), for each register tile: gemm_body.h
+ *     m    | tile  |        |    |  BLOCK_ROWS        the last block of k finishes the rows while they are in cache
+ *     |    +-------+--------+----+
+ *
+ * To pack b costs about 0.3 cycles an element, its use m / 32 and more; to turn a would cost as much, and gain nothing where it stays in L2. */
 #include "trainer/kernels/gemm.h"
 #include <assert.h>
-#include <cblas.h>
 #include <omp.h>
-#include <stdio.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/memory.h"
+#include "trainer/kernels/gemm_kernels.h"
 #include "trainer/kernels/kernels.h"
 
-enum { MAX_JOBS = 8, TILE_COLUMNS = 384, COLUMN_STEP = 16 };
+enum {
+    MAX_JOBS = 8, MAX_PIECES = 64,
+    PIECE = 512, WHOLE_PIECE = 1024,         /* columns; where whole rows are to be finished, more */
+    ROW_STEP = GEMM_STEP,        /* whole register tiles of every set */
+    BLOCK_ROWS = 4 * ROW_STEP, WHOLE_ROWS = 2 * ROW_STEP,
+    TILES_A_THREAD = 4,          /* so that threads end together */
+    PACK_COLUMNS = 128,          /* of b, packed at a time */
+    SHARED = 4 << 20,            /* floats of packed b, made once at start; pages that are never needed are never there */
+    SERIAL_ROWS = 576, SERIAL_COLUMNS = 64,
+    BLAS_ROWS = 192, BLAS_COLUMNS = 384
+};
 
-void gemm_start(void) {
-    if (openblas_get_parallel() != OPENBLAS_OPENMP)
-        warn("OpenBLAS was not built with OpenMP: threads of both may fight; link the openmp flavour");
-    int threads = omp_get_max_threads();
-    openblas_set_num_threads(1);
-    omp_set_num_threads(threads);
+static bool by_blas;
+static gemm_kernels own;
+static int own_level = KERNELS_REF;
+static void (*poll_function)(void *);
+static void *poll_context;
+static float *shared;            /* [SHARED] */
+static_assert(WHOLE_ROWS * WHOLE_PIECE >= BLAS_ROWS * BLAS_COLUMNS, "a tile of either kind fits into `whole`");
+static _Thread_local alignas(64) float rows_of_a[BLOCK_ROWS * GEMM_DEPTH];
+static _Thread_local alignas(64) float panels[GEMM_DEPTH * SERIAL_COLUMNS];
+static _Thread_local alignas(64) float whole[WHOLE_ROWS * WHOLE_PIECE];     /* a tile's sum before it is added to c */
+
+int gemm_start(error *e) {
+    const char *wanted = getenv("BERT_GEMM");
+    by_blas = wanted && strcmp(wanted, "openblas") == 0;
+    if (wanted && *wanted && !by_blas && strcmp(wanted, "own") != 0)
+        return error_set(e, EXIT_USAGE, "BERT_GEMM=%.40s: not a way to multiply matrices; use own or openblas", wanted);
+    if (by_blas) gemm_blas_start();
+    return 0;
 }
 
-const char *gemm_name(void) {
-    static char name[128];
-    if (!*name) snprintf(name, sizeof name, "%.90s %.30s", openblas_get_config(), openblas_get_corename());
-    return name;
+void gemm_set_level(int level) {
+    own_level = level;
+    if (level > KERNELS_REF) own = gemm_kernels_of(level);
+    if (!shared) shared = memory_new(SHARED * sizeof *shared);
+    if (!shared) fail(EXIT_MACHINE, "out of memory: %zu bytes to multiply matrices", SHARED * sizeof *shared);
 }
+
+const char *gemm_name(void) { return by_blas ? gemm_blas_name() : "own"; }
+
+void gemm_set_poll(void (*poll)(void *), void *context) {
+    poll_function = poll;
+    poll_context = context;
+}
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t cut(size_t n, size_t most) { return (n + most - 1) / most; }
+static size_t parts_of(const gemm_job *j) { return j->parts ? j->parts : 1; }
+static const float *b_of(const gemm_job *j, size_t part) { return part == 0 ? j->b : j->part[part - 1]; }
 
 static void product_ref(const gemm_job *j) {
+    size_t length = j->k / parts_of(j);
     for (size_t r = 0; r < j->m; r++)
         for (size_t i = 0; i < j->n; i++) {
             double sum = 0;
-            for (size_t k = 0; k < j->k; k++)
+            for (size_t k = 0; k < j->k; k++) {
+                const float *b = b_of(j, k / length);
+                size_t at = k % length;
                 sum += (double)(j->transpose_a ? j->a[k * j->lda + r] : j->a[r * j->lda + k])
-                       * (j->transpose_b ? j->b[i * j->ldb + k] : j->b[k * j->ldb + i]);
+                       * (j->transpose_b ? b[i * j->ldb + at] : b[at * j->ldb + i]);
+            }
             float *c = &j->c[r * j->ldc + i];
-            *c = (float)(j->beta == 0 ? sum : sum + (double)j->beta * *c);
+            *c = j->beta == 0 ? (float)sum : *c + (float)sum;
         }
 }
 
-static void product(const gemm_job *j) {
-    if (kernels_level() == KERNELS_REF || j->k == 0) {
-        product_ref(j);
-        return;
-    }
-    int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-    if (threads > 1) omp_set_num_threads(1);
-    cblas_sgemm(CblasRowMajor, j->transpose_a ? CblasTrans : CblasNoTrans, j->transpose_b ? CblasTrans : CblasNoTrans,
-                (blasint)j->m, (blasint)j->n, (blasint)j->k, 1, j->a, (blasint)j->lda, j->b, (blasint)j->ldb, j->beta, j->c, (blasint)j->ldc);
-    if (threads > 1) omp_set_num_threads(threads);
+/* c += whole (m, n), its rows `stride` apart */
+static void add_whole(const gemm_job *j, size_t first, size_t rows, size_t stride) {
+    for (size_t r = first; r < first + rows; r++) kernel.add(j->c + r * j->ldc, whole + r * stride, j->n);
 }
 
-void gemm_serial(const gemm_job *j) {
-    if (!j->m || !j->n) return;
-    product(j);
+static void product_blas(const gemm_job *j) {
+    size_t parts = parts_of(j), length = j->k / parts;
+    gemm_job part = *j;
+    part.k = length;
+    if (j->beta != 0) part.c = whole, part.ldc = j->n, part.beta = 0;
+    for (size_t p = 0; p < parts; p++) {
+        part.b = b_of(j, p);
+        gemm_blas(&part);
+        part.a += j->transpose_a ? length * j->lda : length;
+        part.beta = 1;
+    }
+    if (j->beta != 0) add_whole(j, 0, j->m, j->n);
+}
+
+static void finish(const gemm_job *j, size_t first, size_t rows) {
+    size_t at = first * j->ldc;
     switch (j->finish) {
     case GEMM_PLAIN: break;
-    case GEMM_BIAS: kernel.add_bias(j->c, j->bias, j->m, j->n, j->ldc); break;
-    case GEMM_GELU: kernel.bias_gelu(j->c, j->bias, j->g, j->m, j->n, j->ldc); break;
-    case GEMM_GELU_BACKWARD: kernel.gelu_backward(j->u, j->c, j->g, j->m, j->n, j->ldc); break;
+    case GEMM_BIAS: kernel.add_bias(j->c + at, j->bias, rows, j->n, j->ldc); break;
+    case GEMM_GELU: kernel.bias_gelu(j->c + at, j->bias, j->g + at, rows, j->n, j->ldc); break;
+    case GEMM_GELU_BACKWARD: kernel.gelu_backward(j->u + at, j->c + at, j->g + at, rows, j->n, j->ldc); break;
     }
 }
 
-/* Columns are cut evenly into an even number of strips, so that two threads get equal work whatever the rows. */
-static size_t strip_columns(size_t n) {
-    size_t strips = (n + TILE_COLUMNS - 1) / TILE_COLUMNS;
-    strips += strips % 2;
-    size_t width = (n + strips - 1) / strips;
-    return (width + COLUMN_STEP - 1) / COLUMN_STEP * COLUMN_STEP;
+typedef struct depths { size_t parts, part, blocks, block; } depths;     /* how k is cut: parts of b, blocks of a part, their lengths */
+
+static depths cut_depth(const gemm_job *j) {
+    size_t parts = parts_of(j), part = j->k / parts, blocks = cut(part, GEMM_DEPTH);
+    return (depths){parts, part, blocks, cut(part, blocks)};
 }
 
-static void run_tile(const gemm_job *job, size_t tile) {
-    size_t width = strip_columns(job->n), strips = (job->n + width - 1) / width;
-    size_t row = tile / strips * GEMM_ROWS, column = tile % strips * width;
+/* Rows first .. first + rows - 1 of a, over block i of k, times the panels there: into c, or into `whole` until the sum is complete. */
+static void multiply_rows(const gemm_job *j, const depths *d, size_t i, size_t first, size_t rows, const float *packed, bool pack_a) {
+    size_t k = i / d->blocks * d->part + i % d->blocks * d->block, last = d->parts * d->blocks - 1;
+    bool apart = j->beta != 0 && last > 0;               /* the whole sum first, then added */
+    gemm_block g = {.m = rows, .n = j->n, .k = smaller(d->block, d->part - i % d->blocks * d->block), .packed_a = pack_a,
+                    .row_step = j->transpose_a ? 1 : j->lda, .k_step = j->transpose_a ? j->lda : 1, .panels = packed,
+                    .add = i > 0 || (j->beta != 0 && !apart), .ldc = apart ? j->n : j->ldc};
+    g.a = j->a + first * g.row_step + k * g.k_step;
+    g.c = apart ? whole + first * j->n : j->c + first * j->ldc;
+    if (pack_a) {
+        own.pack_a(rows, g.k, g.a, j->lda, rows_of_a);
+        g.a = rows_of_a;
+    }
+    own.block(&g);
+    if (i < last) return;
+    if (apart) add_whole(j, first, rows, j->n);
+    finish(j, first, rows);
+}
+
+/* At most SERIAL_ROWS by SERIAL_COLUMNS. */
+static void product_own(const gemm_job *j) {
+    depths d = cut_depth(j);
+    for (size_t i = 0; i < d.parts * d.blocks; i++) {
+        size_t k = i % d.blocks * d.block;
+        own.pack_b(smaller(d.block, d.part - k), j->n, b_of(j, i / d.blocks) + (j->transpose_b ? k : k * j->ldb), j->ldb, j->transpose_b, panels);
+        for (size_t r = 0; r < j->m; r += BLOCK_ROWS) multiply_rows(j, &d, i, r, smaller(BLOCK_ROWS, j->m - r), panels, false);
+    }
+}
+
+/* Sums of op(a)'s rows over k: of a's columns, in the order of column_sums. */
+static void row_sums(const gemm_job *j) {
+    float sum[SUM_COLUMNS];
+    assert(j->transpose_a);
+    for (size_t first = 0; first < j->m; first += SUM_COLUMNS) {
+        size_t count = smaller(SUM_COLUMNS, j->m - first);
+        kernel.column_sums(j->a + first, sum, j->k, count, j->lda);
+        if (j->beta != 0) kernel.add(j->sums + first, sum, count);
+        else memcpy(j->sums + first, sum, count * sizeof *sum);
+    }
+}
+
+static void run_tile(const gemm_job *j) {
+    if (j->sums) row_sums(j);
+    if (own_level == KERNELS_REF || j->k == 0) product_ref(j);
+    else if (by_blas) product_blas(j);
+    else {
+        product_own(j);
+        return;
+    }
+    finish(j, 0, j->m);
+}
+
+/* Rows and columns first .. of a job, as a job of its own. */
+static gemm_job cut_out(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns) {
     gemm_job j = *job;
-    j.m = job->m - row < GEMM_ROWS ? job->m - row : GEMM_ROWS;
-    j.n = job->n - column < width ? job->n - column : width;
+    j.m = smaller(rows, job->m - row);
+    j.n = smaller(columns, job->n - column);
     j.a += job->transpose_a ? row : row * job->lda;
-    j.b += job->transpose_b ? column * job->ldb : column;
+    size_t at = job->transpose_b ? column * job->ldb : column;
+    j.b += at;
+    for (size_t p = 0; p + 1 < job->parts; p++) j.part[p] += at;
     j.c += row * job->ldc + column;
     if (j.bias) j.bias += column;
     if (j.u) j.u += row * job->ldc + column;
     if (j.g) j.g += row * job->ldc + column;
-    gemm_serial(&j);
+    if (j.sums) j.sums = column ? NULL : j.sums + row;
+    return j;
+}
+
+/* Tiles of a size of their own: each packs what it needs. */
+typedef struct grid { size_t rows, columns, across, tiles; } grid;
+
+static grid serial_grid(const gemm_job *j) {
+    size_t rows = by_blas ? BLAS_ROWS : SERIAL_ROWS, most = by_blas ? BLAS_COLUMNS : SERIAL_COLUMNS;
+    size_t columns = cut(cut(j->n, cut(j->n, most)), 32) * 32, across = cut(j->n, columns);
+    return (grid){rows, columns, across, cut(j->m, rows) * across};
+}
+
+static void run_serial_tile(const gemm_job *job, const grid *g, size_t tile) {
+    gemm_job j = cut_out(job, tile / g->across * g->rows, g->rows, tile % g->across * g->columns, g->columns);
+    run_tile(&j);
+}
+
+void gemm_serial(const gemm_job *job) {
+    if (!job->m || !job->n) return;
+    grid g = serial_grid(job);
+    for (size_t i = 0; i < g.tiles; i++) run_serial_tile(job, &g, i);
+}
+
+static void poll(void) {
+    if (poll_function && omp_get_thread_num() == 0) poll_function(poll_context);
+}
+
+static void run_separate(const gemm_job *job) {
+    grid g = serial_grid(job);
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t i = 0; i < g.tiles; i++) {
+        run_serial_tile(job, &g, i);
+        poll();
+    }
+}
+
+typedef struct piece {           /* columns of a job whose b is packed at the same time */
+    gemm_job job;
+    depths depth;
+    float *packed;               /* for each block of k: its panels */
+    size_t width;                /* columns, rounded up to whole panels */
+    size_t rows;                 /* of a tile */
+    size_t first_strip, first_tile;
+} piece;
+
+static void pack_strip(const piece *p, size_t strip) {
+    const gemm_job *j = &p->job;
+    const depths *d = &p->depth;
+    size_t across = cut(p->width, PACK_COLUMNS), i = strip / across, column = strip % across * PACK_COLUMNS, k = i % d->blocks * d->block;
+    size_t length = smaller(d->block, d->part - k);
+    const float *b = b_of(j, i / d->blocks) + (j->transpose_b ? column * j->ldb + k : k * j->ldb + column);
+    float *to = p->packed + (i / d->blocks * d->part + k) * p->width + column * length;
+    own.pack_b(length, smaller(PACK_COLUMNS, j->n - column), b, j->ldb, j->transpose_b, to);
+}
+
+static void multiply_tile(const piece *p, size_t tile) {
+    const depths *d = &p->depth;
+    size_t row = tile * p->rows;
+    gemm_job j = cut_out(&p->job, row, p->rows, 0, p->job.n);
+    if (j.sums) row_sums(&j);
+    for (size_t i = 0; i < d->parts * d->blocks; i++)
+        multiply_rows(&j, d, i, 0, j.m, p->packed + (i / d->blocks * d->part + i % d->blocks * d->block) * p->width, j.transpose_a);
+    for (size_t r = 0; j.rows_done && r < j.m; r += GEMM_STEP) j.rows_done(j.context, row + r, smaller(GEMM_STEP, j.m - r));
+}
+
+static size_t strips_of(const piece *p) { return cut(p->width, PACK_COLUMNS) * p->depth.parts * p->depth.blocks; }
+
+/* Low enough that every thread gets its share, high enough that panels are used often. No bits depend on it. */
+static void choose_rows(piece *p, size_t count) {
+    size_t threads = (size_t)omp_get_max_threads(), tiles = 0, rows = BLOCK_ROWS;
+    for (;; rows /= 2, tiles = 0) {
+        for (size_t i = 0; i < count; i++) tiles += cut(p[i].job.m, rows);
+        if (rows == ROW_STEP || tiles >= TILES_A_THREAD * threads) break;
+    }
+    for (size_t i = 0; i < count; i++) p[i].rows = p[i].job.beta != 0 ? smaller(rows, WHOLE_ROWS) : rows;
+}
+
+static void run_pieces(piece *p, size_t count) {
+    size_t strips = 0, tiles = 0;
+    choose_rows(p, count);
+    for (size_t i = 0; i < count; i++) {
+        p[i].first_strip = strips, p[i].first_tile = tiles;
+        strips += strips_of(&p[i]), tiles += cut(p[i].job.m, p[i].rows);
+    }
+#pragma omp parallel
+    {
+#pragma omp for schedule(dynamic, 1)
+        for (size_t s = 0; s < strips; s++) {
+            size_t i = count - 1;
+            while (s < p[i].first_strip) i--;
+            pack_strip(&p[i], s - p[i].first_strip);
+        }
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t t = 0; t < tiles; t++) {
+            size_t i = count - 1;
+            while (t < p[i].first_tile) i--;
+            multiply_tile(&p[i], t - p[i].first_tile);
+            poll();
+        }
+    }
+}
+
+/* Rows that no tile held whole. */
+static void finish_rows(const gemm_job *j) {
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t r = 0; r < j->m; r += GEMM_STEP) j->rows_done(j->context, r, smaller(GEMM_STEP, j->m - r));
 }
 
 void gemm_run(const gemm_job *jobs, size_t count) {
     assert(count <= MAX_JOBS);
-    size_t first[MAX_JOBS + 1] = {0};
+    piece pieces[MAX_PIECES];
+    bool apart[MAX_JOBS] = {false};          /* rows are finished at the end */
+    size_t used = 0, held = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t width = jobs[i].n ? strip_columns(jobs[i].n) : 1;
-        first[i + 1] = first[i] + (jobs[i].m + GEMM_ROWS - 1) / GEMM_ROWS * ((jobs[i].n + width - 1) / width);
+        const gemm_job *j = &jobs[i];
+        if (!j->m || !j->n) continue;
+        if (by_blas || own_level == KERNELS_REF || j->k == 0 || j->k > SHARED / own.panel) {
+            run_separate(j);
+            apart[i] = j->rows_done;
+            continue;
+        }
+        size_t most = smaller(j->rows_done ? WHOLE_PIECE : PIECE, SHARED / j->k / own.panel * own.panel);
+        apart[i] = j->rows_done && j->n > most;
+        for (size_t column = 0; column < j->n; column += most) {
+            piece p = {.job = cut_out(j, 0, j->m, column, most), .depth = cut_depth(j)};
+            p.width = cut(p.job.n, own.panel) * own.panel;
+            if (apart[i]) p.job.rows_done = NULL;
+            if (held == MAX_PIECES || used + p.width * j->k > SHARED) {
+                run_pieces(pieces, held);
+                used = held = 0;
+            }
+            p.packed = shared + used;
+            used += cut(p.width * j->k, 16) * 16;
+            pieces[held++] = p;
+        }
     }
-#pragma omp parallel for schedule(dynamic, 1)
-    for (size_t t = 0; t < first[count]; t++) {
-        size_t i = 0;
-        while (t >= first[i + 1]) i++;
-        run_tile(&jobs[i], t - first[i]);
-    }
+    if (held) run_pieces(pieces, held);
+    for (size_t i = 0; i < count; i++) if (apart[i]) finish_rows(&jobs[i]);
 }

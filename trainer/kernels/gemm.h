@@ -1,7 +1,8 @@
-/* trainer/kernels/gemm.h - matrix products: the one door to OpenBLAS.
+/* trainer/kernels/gemm.h - matrix products behind one door: own kernels on packed panels; OpenBLAS by BERT_GEMM=openblas.
  *
- * Promise: the bits depend on the shapes only, never on the number of threads: each product is cut into fixed tiles (GEMM_ROWS rows, see
- * gemm.c for columns), each tile is one single-threaded call, and the inner axis is never cut.
+ * Promise: the bits depend on the shapes only, never on the number of threads. With the own kernels an element is one chain of
+ * multiply-adds per block of k (at most GEMM_DEPTH long; blocks are a function of k), the blocks added in order: they do not even
+ * depend on how the product is cut into tiles. OpenBLAS' bits do, so its tiles are functions of the shapes. No memory is allocated.
  *
  *     gemm_job j = {.m = rows, .n = out, .k = in, .a = x, .lda = in, .b = weight, .ldb = in, .transpose_b = true, .c = y, .ldc = out};
  *     gemm_run(&j, 1);
@@ -10,8 +11,9 @@
 #define TRAINER_KERNELS_GEMM_H
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/fail.h"   /* error */
 
-enum { GEMM_ROWS = 192 };
+enum { GEMM_DEPTH = 384, GEMM_PARTS = 3, GEMM_STEP = 42 };
 
 enum gemm_finish {                       /* what a tile does while it is still in cache */
     GEMM_PLAIN,
@@ -20,17 +22,23 @@ enum gemm_finish {                       /* what a tile does while it is still i
     GEMM_GELU_BACKWARD                   /* c *= gelu'(u); g = gelu(u) */
 };
 
-typedef struct gemm_job {                /* c (m, n) = op(a) (m, k) op(b) (k, n) + beta c, then finish */
+typedef struct gemm_job {                /* c (m, n) = op(a) (m, k) op(b) (k, n), or is added to; then finish */
     size_t m, n, k;
     const float *a, *b;
     float *c;
     size_t lda, ldb, ldc;
     bool transpose_a, transpose_b;
-    float beta;                          /* 0: c is only written */
+    float beta;                          /* 0: c is only written; 1: c += the whole product, summed first */
+    size_t parts;                        /* 0 or 1: b is whole. 2, 3: k is cut evenly, b lies in so many places */
+    const float *part[GEMM_PARTS - 1];   /* b of the second and third part */
+    float *sums;                         /* NULL, or (m): sums of op(a) over k, written or added by beta: a bias' gradient */
     enum gemm_finish finish;
     const float *bias;                   /* (n) */
     const float *u;                      /* (m, n) stride ldc */
     float *g;                            /* (m, n) stride ldc */
+    /* gemm_run() only. Called by some thread when rows first .. of c are complete and finished: GEMM_STEP of them, at the end fewer. */
+    void (*rows_done)(void *context, size_t first, size_t rows);
+    void *context;
 } gemm_job;
 
 /* All tiles of all jobs (at most 8) over the threads. Jobs must not depend on each other. Call outside parallel regions. */
@@ -38,4 +46,17 @@ void gemm_run(const gemm_job *jobs, size_t count);
 
 /* One product on the calling thread, whole: for use inside parallel regions. */
 void gemm_serial(const gemm_job *job);
+
+/* The master thread calls poll(context) between its tiles, in every product; NULL: no more. */
+void gemm_set_poll(void (*poll)(void *context), void *context);
+
+/* By kernels_start(): reads BERT_GEMM. EXIT_USAGE when it is neither own nor openblas. */
+int gemm_start(error *e);
+void gemm_set_level(int level);
+const char *gemm_name(void);             /* "own", or OpenBLAS' version and core: part of the kernel set */
+
+/* gemm_blas.c, for gemm.c only. One call, on this thread, of c = op(a) op(b) + beta c; k > 0. */
+void gemm_blas_start(void);
+const char *gemm_blas_name(void);
+void gemm_blas(const gemm_job *j);
 #endif

@@ -2,6 +2,7 @@
 #include "trainer/kernels/kernels.h"
 #include <stdlib.h>
 #include <string.h>
+#include "trainer/kernels/gemm.h"
 
 kernels kernel;
 static int chosen = -1;
@@ -33,7 +34,9 @@ int kernels_start(int lowest, error *e) {
     kernels_fill_layernorm(&kernel, level);
     kernels_fill_softmax(&kernel, level);
     kernels_fill_dropout(&kernel, level);
-    if (chosen < 0) gemm_start();
+    kernels_fill_attention(&kernel, level);
+    if (gemm_start(e)) return e->code;
+    gemm_set_level(level);
     chosen = level;
     return 0;
 }

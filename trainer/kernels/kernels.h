@@ -14,13 +14,13 @@
 #include <stdint.h>
 #include "base/fail.h"   /* error */
 #include "base/rng.h"    /* rng_key */
+#include "trainer/kernels/attention.h"   /* attention_head, attention_gradients */
 
 /* Chooses the set; EXIT_USAGE when BERT_ISA names one that this CPU lacks. `lowest` < 0: this CPU's best, else at most that level. Also
- * starts the door to OpenBLAS. May be called again with a lower level once ranks have agreed. */
+ * opens the door of gemm.h. May be called again with a lower level once ranks have agreed. */
 int kernels_start(int lowest, error *e);
 int kernels_level(void);                 /* 0 ref, 1 base, 2 avx2, 3 avx512: ranks agree on the lowest */
 const char *kernels_name(void);          /* "avx2" */
-const char *gemm_name(void);             /* OpenBLAS' own words: version and core, part of the kernel set */
 
 enum { KERNELS_REF, KERNELS_BASE, KERNELS_AVX2, KERNELS_AVX512 };
 
@@ -36,6 +36,7 @@ typedef struct kernels {
     void (*gelu_backward)(const float *u, float *d, float *g, size_t rows, size_t columns, size_t stride);
     void (*tanh)(float *y, size_t n);                                        /* in place */
     void (*add)(float *y, const float *x, size_t n);                         /* y += x */
+    float (*dot)(const float *x, const float *y, size_t n);                  /* sum of x y */
     /* out (columns) = sum over rows, added in blocks of 192 rows, blocks in order. columns <= SUM_COLUMNS. */
     void (*column_sums)(const float *x, float *out, size_t rows, size_t columns, size_t stride);
 
@@ -57,8 +58,13 @@ typedef struct kernels {
 
     /* 16-bit lanes of elements 0 .. 8 * blocks - 1 after block `first` of the key's stream (element i: lane i % 8 of block i / 8). */
     void (*dropout_lanes)(rng_key key, uint64_t first, size_t blocks, uint16_t *lane);
+    /* The same for `rows` rows that begin at blocks first[r], `stride` lanes apart. */
+    void (*dropout_rows)(rng_key key, const uint64_t *first, size_t rows, size_t blocks, uint16_t *lane, size_t stride);
     void (*dropout_apply)(float *y, const float *x, dropout d, size_t n);    /* y = drop(x); y may be x */
     void (*dropout_residual)(float *y, const float *bias, const float *residual, dropout d, size_t n);   /* y = drop(y + bias) + residual */
+
+    void (*attention_forward)(const attention_head *h);                      /* attention.h */
+    void (*attention_backward)(const attention_head *h, const attention_gradients *g);
 } kernels;
 
 extern kernels kernel;                   /* the chosen set; constant between kernels_start() calls */
@@ -70,5 +76,5 @@ void kernels_fill_elements(kernels *t, int level);
 void kernels_fill_layernorm(kernels *t, int level);
 void kernels_fill_softmax(kernels *t, int level);
 void kernels_fill_dropout(kernels *t, int level);
-void gemm_start(void);
+void kernels_fill_attention(kernels *t, int level);
 #endif

@@ -1,0 +1,81 @@
+/* trainer/kernels/gemm_body.h - products over packed panels, written once and compiled for each instruction set.
+ *
+ * gemm_kernels.c includes this and gemm_pack.h several times with
+ *     GEMM(f)       the name of f for this set                    GEMM_TARGET    attribute of its functions
+ *     GEMM_LANES    floats of a vector                            GEMM_HEIGHT    rows of a register tile (at most 14)
+ *     GEMM_PANEL    columns of a panel: GEMM_VECTORS vectors      GEMM_EACH(f)   f(1) f(2) ... f(HEIGHT)
+ *
+ * A register tile is HEIGHT rows by one panel: its sums stay in registers over the whole block of k, `b` comes from the panel, `a` from
+ * a packed group of rows or from where it lies. Every element is one chain of multiply-adds in the order of k: its bits depend neither
+ * on its place in the tile nor on how the product was cut.
+ * Source: Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"; Van Zee and van de Geijn 2015, BLIS. */
+#define GEMM_VECTORS (GEMM_PANEL / GEMM_LANES)
+#define GEMM_AHEAD 24            /* rows of a panel that are fetched early: what a third-level cache takes to answer */
+
+typedef float GEMM(vector) __attribute__((vector_size(4 * GEMM_LANES)));
+typedef float GEMM(loose) __attribute__((vector_size(4 * GEMM_LANES), aligned(4)));      /* anywhere in memory */
+typedef int32_t GEMM(order) __attribute__((vector_size(4 * GEMM_LANES)));
+
+/* c (rows, columns) = or += a b over one block of k; b: the panel's block, aligned. rows is a constant. */
+GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, const float *a, const float *b, float *c, size_t columns) {
+    GEMM(vector) sum[GEMM_HEIGHT][GEMM_VECTORS];
+#pragma GCC unroll 14
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] = (GEMM(vector)){0};
+#pragma GCC unroll 14
+    for (size_t r = 0; r < rows; r++) __builtin_prefetch(c + r * g->ldc, 1), __builtin_prefetch(c + r * g->ldc + columns - 1, 1);
+    size_t row_step = g->packed_a ? 1 : g->row_step, k_step = g->packed_a ? rows : g->k_step;
+    for (const float *end = b + g->k * GEMM_PANEL; b != end; a += k_step, b += GEMM_PANEL) {
+        const GEMM(vector) *line = (const GEMM(vector) *)b;
+#pragma GCC unroll 2
+        for (size_t i = 0; i < GEMM_PANEL; i += 16) __builtin_prefetch(b + GEMM_AHEAD * GEMM_PANEL + i);
+#pragma GCC unroll 14
+        for (size_t r = 0; r < rows; r++) {
+            GEMM(vector) x = a[r * row_step] - (GEMM(vector)){0};       /* one value in every lane */
+#pragma GCC unroll 4
+            for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] += x * line[v];
+        }
+    }
+    if (columns == GEMM_PANEL) {
+#pragma GCC unroll 14
+        for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+            for (size_t v = 0; v < GEMM_VECTORS; v++) {
+                GEMM(loose) *to = (GEMM(loose) *)(c + r * g->ldc) + v;
+                *to = g->add ? *to + sum[r][v] : sum[r][v];
+            }
+        return;
+    }
+    GEMM(vector) edge[GEMM_HEIGHT][GEMM_VECTORS];
+#pragma GCC unroll 14
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < GEMM_VECTORS; v++) edge[r][v] = sum[r][v];
+    gemm_edge(g, (const float *)edge, GEMM_PANEL, c, rows, columns);
+}
+
+#define GEMM_TILE(rows)                                                                                                                  \
+    GEMM_TARGET static __attribute__((noinline)) void GEMM(tile_##rows)(const gemm_block *g, const float *a, const float *b, float *c,   \
+                                                                        size_t columns) {                                                \
+        GEMM(tile)(rows, g, a, b, c, columns);                                                                                           \
+    }
+#define GEMM_NAME(rows) GEMM(tile_##rows),
+GEMM_EACH(GEMM_TILE)
+
+GEMM_TARGET static void GEMM(block)(const gemm_block *g) {
+    static void (*const tile[])(const gemm_block *, const float *, const float *, float *, size_t) = {NULL, GEMM_EACH(GEMM_NAME)};
+    for (size_t i = 0; i < g->n; i += GEMM_PANEL) {
+        size_t columns = g->n - i < GEMM_PANEL ? g->n - i : GEMM_PANEL;
+        const float *panel = g->panels + i * g->k;
+        for (size_t r = 0; r < g->m; r += GEMM_HEIGHT) {
+            size_t rows = g->m - r < GEMM_HEIGHT ? g->m - r : GEMM_HEIGHT;
+            tile[rows](g, g->a + (g->packed_a ? r * g->k : r * g->row_step), panel, g->c + r * g->ldc + i, columns);
+        }
+    }
+}
+
+#undef GEMM_VECTORS
+#undef GEMM_TILE
+#undef GEMM_NAME
+#undef GEMM_AHEAD
