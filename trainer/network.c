@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ledger.h"
 #include "trainer/network_parts.h"
 
 static float *floats(arena *a, size_t rows, size_t columns) { return arena_take(a, rows * columns, sizeof(float)); }
@@ -115,8 +116,11 @@ static void forward_encoder(network *n, const float *weights, const batch *b, bo
 
 void network_forward(network *n, const float *weights, const batch *b, loss_scale scale, leaf_result *result) {
     n->scale = scale;
+    int before = ledger_enter(LEDGER_ELEMENTS);
     forward_encoder(n, weights, b, true);
+    (void)ledger_enter(LEDGER_HEAD);
     heads_forward(n, weights, b, result);
+    ledger_leave(before);
 }
 
 /* Behind each tensor up to the next block. */
@@ -137,9 +141,12 @@ static void buckets_ready(const network_progress *p, int first, int last) {
 
 void network_backward(network *n, const float *weights, const batch *b, float *gradients, bool add, const network_progress *p) {
     const int decoder = 0, heads = 1;
+    int before = ledger_enter(LEDGER_ELEMENTS);
     n->add = add;
     if (!add) clear_gaps(n->model, gradients);
+    (void)ledger_enter(LEDGER_HEAD);
     heads_backward(n, weights, b, gradients);
+    ledger_leave(LEDGER_ELEMENTS);
     buckets_ready(p, decoder, heads);
     backward_begin(n, weights, b, gradients);
     for (int l = n->L - 1; l >= 0; l--) {
@@ -148,6 +155,7 @@ void network_backward(network *n, const float *weights, const batch *b, float *g
     }
     backward_embeddings(n, b, gradients);
     buckets_ready(p, heads + n->L + 1, n->model->buckets - 1);
+    ledger_leave(before);
 }
 
 const float *network_hidden(network *n, const float *weights, const batch *b) {
