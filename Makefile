@@ -32,9 +32,9 @@ sources = $(filter-out %_main.c,$(wildcard $(1)/*.c $(1)/kernels/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(call objects,trainer)
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
-UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
+UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c tests/bench/*.c))
 
-.PHONY: all tests check check-cluster lint asan fuzz fuzzers bench bench-datagen bench-tokens demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster lint asan fuzz fuzzers bench bench-datagen bench-tokens bench-step demo deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -145,6 +145,10 @@ bench-datagen: all $(BUILD)/tests/tools/tokenize_speed
 # Ids against Hugging Face's on every line of every text and vocabulary below DATA (default: tests/bench/tokens_equal.py tells).
 bench-tokens: all tests
 	@BUILD=$(BUILD) $(VENV)/bin/python tests/bench/tokens_equal.py $(DATA)
+
+# The training step against this machine's peak and against a PyTorch script; its settings are in tests/bench/bench_step.py.
+bench-step: all $(BUILD)/tests/bench/bench_step
+	@BUILD=$(BUILD) PYTHON=$(VENV)/bin/python python3 tests/bench/bench_step.py
 
 clean:
 	rm -rf $(BUILD)

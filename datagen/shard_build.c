@@ -78,7 +78,7 @@ static void identify(stage *g) {
     const example_settings *x = &g->s.example;
     json *options = build_options(&g->s);
     char *printed = json_print(options, 0);
-    char *all = must_format("%d %s %s %u %u %d %llu %d %d %d %s\n", SHARD_FORMAT_VERSION, shard_writer_library(), vocab_hash(g->v), x->seq_length,
+    char *all = must_format("%d %s %u %u %d %llu %d %d %d %s\n", SHARD_FORMAT_VERSION, vocab_hash(g->v), x->seq_length,
                             x->max_predictions, x->next_sentence, (unsigned long long)x->seed, g->s.words.lowercase, g->s.words.strip_accents,
                             g->s.words.specials, printed);
     sha256 hash;
@@ -161,7 +161,7 @@ int build_shards(const build_settings *s, const vocab *v, char *const *paths, si
     stage g = { .s = *s, .v = v, .continues = corpus_continuations(v), .ranks = ranks, .rank = ranks ? ranks->rank : 0, .size = ranks ? ranks->size : 1,
                 .temp = out->temp, .folder = out->work, .stop = stop, .sum = sum };
     *sum = (build_summary){0};
-    g.pool = s->memory - fixed_memory(s);
+    g.pool = (s->memory - fixed_memory(s)) / 4 * 3;               /* the rest: what malloc() loses between the pieces */
     memory_budget_init(&g.budget, g.size > 1 ? 0 : g.pool);        /* ranks pass everything on through files */
     g.live = live_line_new(s->quiet || g.rank);
     g.token_store = store_new(g.temp, "tokens", g.rank, &g.budget);

@@ -5,12 +5,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 #include "base/files.h"
+#include "datagen/deflate.h"
 #include "datagen/shard_writer_parts.h"
 
 struct shard_packer {
-    z_stream z;
+    deflater *d;
     unsigned char *raw, *out;          /* one chunk of a dataset, zero-filled at the end; packed datasets, end to end */
     size_t raw_room, out_room;
 };
@@ -39,17 +39,15 @@ uint32_t shard_fletcher32(const void *data, size_t bytes) {
     return sum2 << 16 | sum1;
 }
 
-const char *shard_writer_library(void) { return zlibVersion(); }
-
 shard_packer *shard_packer_new(void) {
     shard_packer *p = must_zalloc(1, sizeof *p);
-    if (deflateInit(&p->z, SHARD_DEFLATE_LEVEL) != Z_OK) fail(EXIT_MACHINE, "zlib has no memory");
+    p->d = deflater_new();
     return p;
 }
 
 void shard_packer_free(shard_packer *p) {
     if (!p) return;
-    deflateEnd(&p->z);
+    deflater_free(p->d);
     free(p->raw);
     free(p->out);
     free(p);
@@ -100,7 +98,7 @@ static uint64_t rows_of(const shard_writer *w, uint64_t i) { return i + 1 < w->c
 
 /* Packs one dataset of a chunk at p->out + at, with room for its checksum; returns bytes. */
 static size_t squeeze(const shard_writer *w, shard_packer *p, int d, const void *rows, size_t count, size_t at) {
-    size_t row = writer_row_bytes(w, d), raw = w->chunk_rows * row, used = count * row, room = deflateBound(&p->z, (uLong)raw) + 4;
+    size_t row = writer_row_bytes(w, d), raw = w->chunk_rows * row, used = count * row, room = deflater_bound(raw) + 4;
     if (used < raw) {
         if (raw > p->raw_room) p->raw = must_realloc(p->raw, p->raw_room = raw, 1);
         memcpy(p->raw, rows, used);
@@ -109,13 +107,7 @@ static size_t squeeze(const shard_writer *w, shard_packer *p, int d, const void 
     }
     if (at + room > p->out_room) p->out = must_realloc(p->out, p->out_room = at + room, 1);
     unsigned char *out = p->out + at;
-    deflateReset(&p->z);
-    p->z.next_in = (Bytef *)(uintptr_t)rows;
-    p->z.avail_in = (uInt)raw;
-    p->z.next_out = out;
-    p->z.avail_out = (uInt)room;
-    if (deflate(&p->z, Z_FINISH) != Z_STREAM_END) fail(EXIT_MACHINE, "zlib cannot compress %zu bytes", raw);
-    size_t bytes = room - p->z.avail_out;
+    size_t bytes = deflater_pack(p->d, rows, raw, out);
     uint32_t sum = shard_fletcher32(out, bytes);
     for (int i = 0; i < 4; i++) out[bytes + (size_t)i] = (unsigned char)(sum >> 8 * i);
     return bytes + 4;

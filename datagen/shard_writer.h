@@ -1,4 +1,4 @@
-/* datagen/shard_writer.h - writes one shard; equal rows give equal bytes (for one zlib version).
+/* datagen/shard_writer.h - writes one shard; equal rows give equal bytes.
  *
  * Promise: layout, order of chunks, compression and checksums are ours; libhdf5 only places what it is given. A file without the attribute
  * `complete` is not a shard: it is written last.
@@ -56,9 +56,6 @@ const uint16_t *shard_writer_lengths(const shard_writer *w);
 /* Writes and fsyncs path (a new file), returns its content hash. EXIT_MACHINE on failure. */
 int shard_writer_finish(shard_writer *w, const char *path, char content_hash[SHA256_HEX], error *e);
 void shard_writer_free(shard_writer *w);   /* NULL is allowed */
-
-/* What the bytes depend on besides the rows: the version of zlib. */
-const char *shard_writer_library(void);
 
 /* HDF5's checksum of a chunk's stored bytes. Exposed for its test. */
 uint32_t shard_fletcher32(const void *data, size_t bytes);

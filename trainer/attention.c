@@ -2,6 +2,7 @@
  * kernels/attention.h. A task is one sequence and head, so that all its sums are one thread's whatever the number of threads. */
 #include <math.h>
 #include <omp.h>
+#include "base/ledger.h"
 #include "trainer/network_parts.h"
 
 typedef struct head_place { size_t query, key, column; } head_place;     /* first query row, first key row, first column of the head */
@@ -26,14 +27,17 @@ static attention_head open_head(const network *n, const batch *b, int l, const a
 }
 
 void attention_forward(network *n, const batch *b, int l, const attention_view *v) {
+    int before = ledger_enter(LEDGER_ATTENTION);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
     for (size_t task = 0; task < b->sequences * n->A; task++) {
         attention_head h = open_head(n, b, l, v, task);
         kernel.attention_forward(&h);
     }
+    ledger_leave(before);
 }
 
 void attention_backward(network *n, const batch *b, int l, const attention_view *v) {
+    int before = ledger_enter(LEDGER_ATTENTION);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
     for (size_t task = 0; task < b->sequences * n->A; task++) {
         attention_head h = open_head(n, b, l, v, task);
@@ -42,4 +46,5 @@ void attention_backward(network *n, const batch *b, int l, const attention_view 
                                  .dk = v->dk + at.key * v->kv_stride + at.column, .dv = v->dv + at.key * v->kv_stride + at.column};
         kernel.attention_backward(&h, &g);
     }
+    ledger_leave(before);
 }

@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ledger.h"
 #include "trainer/network_parts.h"
 
 static float *floats(arena *a, size_t rows, size_t columns) { return arena_take(a, rows * columns, sizeof(float)); }
@@ -29,11 +30,11 @@ static void take_layers(network *n, arena *a) {
 }
 
 static void take_heads(network *n, arena *a) {
-    size_t K = n->limits.masked, B = n->limits.sequences, H = n->H, rows = K < HEAD_ROWS ? K : HEAD_ROWS;
+    size_t K = n->limits.masked, B = n->limits.sequences, H = n->H;
     n->head = (head_state){.gathered = floats(a, K, H), .u = floats(a, K, H), .g = floats(a, K, H), .mean = floats(a, K, 1), .rstd = floats(a, K, 1),
-                           .output = floats(a, K, H), .d = floats(a, K, H), .logits = floats(a, rows, n->V), .cls = floats(a, B, H),
-                           .pooled = floats(a, B, H), .nsp = floats(a, B, 2), .dpooled = floats(a, B, H),
-                           .loss = arena_take(a, K, sizeof(double)), .correct = arena_take(a, K, sizeof(int))};
+                           .output = floats(a, K, H), .d = floats(a, K, H), .cls = floats(a, B, H), .pooled = floats(a, B, H),
+                           .nsp = floats(a, B, 2), .dpooled = floats(a, B, H)};
+    decoder_take(n, a);
 }
 
 static void take_scratch(network *n, arena *a) {
@@ -92,6 +93,7 @@ network *network_new(const model *m, const network_limits *limits) {
     lay_out(n, &a, m, limits);
     n->memory = a;
     embeddings_start(n);
+    decoder_start(n);
     return n;
 }
 
@@ -129,8 +131,11 @@ static void forward_encoder(network *n, const float *weights, const batch *b, bo
 
 void network_forward(network *n, const float *weights, const batch *b, loss_scale scale, leaf_result *result) {
     n->scale = scale;
+    int before = ledger_enter(LEDGER_ELEMENTS);
     forward_encoder(n, weights, b, true);
+    (void)ledger_enter(LEDGER_HEAD);
     heads_forward(n, weights, b, result);
+    ledger_leave(before);
 }
 
 /* Behind each tensor up to the next block. */
@@ -151,9 +156,12 @@ static void buckets_ready(const network_progress *p, int first, int last) {
 
 void network_backward(network *n, const float *weights, const batch *b, float *gradients, bool add, const network_progress *p) {
     const int decoder = 0, heads = 1;
+    int before = ledger_enter(LEDGER_ELEMENTS);
     n->add = add;
     if (!add) clear_gaps(n->model, gradients);
+    (void)ledger_enter(LEDGER_HEAD);
     heads_backward(n, weights, b, gradients);
+    ledger_leave(LEDGER_ELEMENTS);
     buckets_ready(p, decoder, heads);
     backward_begin(n, weights, b, gradients);
     for (int l = n->L - 1; l >= 0; l--) {
@@ -162,6 +170,7 @@ void network_backward(network *n, const float *weights, const batch *b, float *g
     }
     backward_embeddings(n, b, gradients);
     buckets_ready(p, heads + n->L + 1, n->model->buckets - 1);
+    ledger_leave(before);
 }
 
 const float *network_hidden(network *n, const float *weights, const batch *b) {
@@ -172,8 +181,7 @@ const float *network_hidden(network *n, const float *weights, const batch *b) {
 void network_mlm_logits(network *n, const float *weights, size_t row, float *logits) {
     int32_t rows = (int32_t)row;
     heads_transform(n, weights, &rows, 1);
-    heads_logits(n, weights, 0, 1);
-    memcpy(logits, n->head.logits, n->V * sizeof *logits);
+    decoder_logits(n, weights, logits);
 }
 
 void network_nsp_logits(network *n, const float *weights, size_t first_row, float logits[2]) {

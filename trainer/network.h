@@ -23,6 +23,7 @@ typedef struct network_limits {
     uint32_t seq_length;
     double hidden_dropout, attention_dropout;   /* 0 switches a site off */
     uint64_t seed;                       /* of dropout */
+    size_t logits;                       /* floats of logits that may exist at one time; 0: LOGITS of decoder.c. Fewer than a leaf has: slower */
     bool whole_last_layer;               /* training computes all its rows, not only those that the losses read: the same gradients, slower */
 } network_limits;
 

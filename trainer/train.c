@@ -3,16 +3,20 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ledger.h"
 #include "base/timer.h"
 #include "trainer/memory.h"
 #include "trainer/signals.h"
 #include "trainer/train.h"
+#include "trainer/work.h"
 
 static void load_batches(trainer *t, int64_t step) {
     error e = {0};
+    int before = ledger_enter(LEDGER_DATA);
     for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++)
         if (loader_batch(t->loader, step, (int64_t)(t->leaves.begin + i), t->batch[i], &e)) fail(e.code, "%s", e.text);
     if (t->order_file) loader_dump(t->loader, step, t->order_file);
+    ledger_leave(before);
 }
 
 static bool due(option_interval every, int64_t steps, double seconds) {
@@ -35,7 +39,9 @@ static void global_counts(trainer *t, int64_t count[COUNTS]) {
         option_interval every = t->settings.checkpoint_every;
         count[COUNT_SAVE] = every.steps > 0 ? (t->step + 1) % every.steps == 0 : due(every, 0, now - t->saved_at);
     }
+    int before = ledger_enter(LEDGER_EXCHANGE);
     comm_sum_i64(t->comm, count, COUNTS);
+    ledger_leave(before);
 }
 
 static double per(double sum, int64_t count) { return count > 0 ? sum / (double)count : 0; }
@@ -50,9 +56,11 @@ static void add_losses(trainer *t, const int64_t count[COUNTS], step_metrics *s)
         correct[0] += t->result[i].mlm_correct;
         correct[1] += t->result[i].nsp_correct;
     }
+    int before = ledger_enter(LEDGER_EXCHANGE);
     tree_sum_f64(t->losses, leaves, 2);
     comm_tree_sum_f64(t->comm, t->losses, 2);
     comm_sum_i64(t->comm, correct, 2);
+    ledger_leave(before);
     s->mlm_loss = per(t->losses[0], count[COUNT_MASKED]);
     s->nsp_loss = per(t->losses[1], count[COUNT_PAIRS]);
     s->loss = s->mlm_loss + s->nsp_loss;
@@ -83,14 +91,26 @@ static void sum_gradients(trainer *t, loss_scale scale) {
         bool add;
         float *gradients = tree_next(t->tree, &add);
         network_backward(t->network, t->weights, t->batch[i], gradients, add, last ? mover_progress(t->mover) : NULL);
+        int before = ledger_enter(LEDGER_EXCHANGE);
         if (!last) tree_push(t->tree);
+        ledger_leave(before);
     }
     mover_finish(t->mover);
+}
+
+/* This rank's line of the ledger; FLOPs are those of its leaves. */
+static void write_ledger(const trainer *t, int64_t step, const step_result *r) {
+    char fields[160];
+    double flops = 0;
+    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++) flops += work_flops(t->model, t->batch[i]);
+    snprintf(fields, sizeof fields, "\"step\": %" PRId64 ", \"tokens\": %" PRId64 ", \"flops\": %.0f", step + 1, r->count[COUNT_TOKENS], flops);
+    ledger_line(fields);
 }
 
 void train_step(trainer *t, int64_t step, step_result *r) {
     step_metrics *s = &r->metrics;
     double began = timer_now();
+    ledger_reset();
     (void)exchange_counted(t->exchange);           /* a checkpoint's messages are not this step's */
     load_batches(t, step);
     s->data_wait_seconds = timer_now() - began;
@@ -107,6 +127,7 @@ void train_step(trainer *t, int64_t step, step_result *r) {
     r->moved = exchange_counted(t->exchange);
     s->exchange_wait_seconds = r->moved.wait_seconds;
     s->step_seconds = timer_now() - began;
+    if (ledger_on) write_ledger(t, step, r);
 }
 
 /* Collective. What each rank computed and waited since the last report; the one that holds up the others says so itself. */
@@ -210,6 +231,8 @@ static int say_diverged(trainer *t, const step_metrics *s) {
 int train(trainer *t) {
     step_result r = {0};
     int code = 0;
+    const char *ledger = getenv("BERT_LEDGER");
+    if (ledger && *ledger && t->comm->rank == 0) ledger_begin(ledger);
     write_status(t, "running", 0);
     t->started = t->saved_at = timer_now();
     while (!code && t->step < t->total) {
@@ -227,5 +250,6 @@ int train(trainer *t) {
         if (!code && r.count[COUNT_SAVE] > 0 && !stop && t->step < t->total) code = save(t, &r.metrics);
         if (!code && stop && t->step < t->total) code = EXIT_STOPPED;
     }
+    ledger_end();
     return finish(t, code, &r.metrics);
 }

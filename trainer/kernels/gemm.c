@@ -15,6 +15,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ledger.h"
 #include "base/memory.h"
 #include "trainer/kernels/gemm_kernels.h"
 #include "trainer/kernels/kernels.h"
@@ -298,6 +299,7 @@ static void finish_rows(const gemm_job *j) {
 
 void gemm_run(const gemm_job *jobs, size_t count) {
     assert(count <= MAX_JOBS);
+    int before = ledger_enter(LEDGER_GEMM);
     piece pieces[MAX_PIECES];
     bool apart[MAX_JOBS] = {false};          /* rows are finished at the end */
     size_t used = 0, held = 0;
@@ -326,4 +328,5 @@ void gemm_run(const gemm_job *jobs, size_t count) {
     }
     if (held) run_pieces(pieces, held);
     for (size_t i = 0; i < count; i++) if (apart[i]) finish_rows(&jobs[i]);
+    ledger_leave(before);
 }
