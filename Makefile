@@ -21,12 +21,13 @@ else
   SAY = @:
 endif
 
-PROGRAMS   := bert-vocab bert-shard bert-inspect bert-pretrain bert-fill
+PROGRAMS   := bert-vocab bert-shard bert-inspect bert-pretrain bert-fill comm-bench
 MAIN_bert-vocab := datagen/vocab_main
 MAIN_bert-shard := datagen/shard_main
 MAIN_bert-inspect := datagen/inspect_main
 MAIN_bert-pretrain := trainer/pretrain_main
 MAIN_bert-fill := trainer/fill_main
+MAIN_comm-bench := comm/comm_bench_main
 
 sources = $(filter-out %_main.c,$(wildcard $(1)/*.c $(1)/kernels/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
@@ -34,7 +35,8 @@ OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(c
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c tests/bench/*.c))
 
-.PHONY: all tests check check-cluster lint asan fuzz fuzzers bench bench-datagen bench-tokens bench-step demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster check-scale check-hosts simulate lint asan fuzz fuzzers bench bench-comm bench-datagen bench-step bench-tokens demo
+.PHONY: deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -52,7 +54,7 @@ $(BUILD)/flags: FORCE
 FORCE:
 
 .SECONDEXPANSION:
-$(BUILD)/bert-%: $(BUILD)/obj/$$(MAIN_bert-$$*).o $(BUILD)/libbert.a
+$(BUILT): $(BUILD)/%: $(BUILD)/obj/$$(MAIN_$$*).o $(BUILD)/libbert.a
 	$(SAY) LINK $@
 	$(Q)$(MPICC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libbert.a $(LIB_LIBS) -lm -lpthread
 
@@ -106,6 +108,37 @@ demo:
 check-cluster: all
 	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh cluster
 
+# More ranks than cores: one hash on 1, 16 and 64 ranks. Several hosts, in network namespaces: the same, and a rank or a link that is lost.
+check-scale check-hosts: all
+	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh $(@:check-%=%)
+
+# The same exchange under SimGrid, up to 1,024 ranks: build/simulate.txt and .svg. SHORT=yes: up to 256, in three minutes.
+SMPICC ?= smpicc
+SMPICXX ?= smpicxx
+SHORT ?=
+SIMULATED := $(wildcard comm/simulate/*.c) $(filter-out comm/floats.c %_main.c,$(wildcard comm/*.c)) $(wildcard base/*.c)
+SIMULATED_OBJECTS := $(patsubst %.c,$(BUILD)/obj/simulate/%.o,$(SIMULATED)) $(BUILD)/obj/simulate/comm/simulate/copies.o
+SIMULATE_CFLAGS := -D_POSIX_C_SOURCE=200809L -O2 -g -I. -include comm/simulate/simulate.h -DBERT_VERSION='"$(VERSION)"' -MMD -MP
+simulate: all $(BUILD)/obj/simulate/exchange
+	@BUILD=$(BUILD) SHORT=$(SHORT) python3 tests/bench/simulate.py
+
+$(BUILD)/obj/simulate/exchange: $(SIMULATED_OBJECTS)
+	$(SAY) LINK $@
+	$(Q)$(SMPICXX) -o $@ $^ $(JANSSON_LIBS) $(YAML_LIBS) -lm
+
+$(BUILD)/obj/simulate/%.o: %.c $(BUILD)/flags
+	$(SAY) SMPI $<
+	$(Q)mkdir -p $(@D) && $(SMPICC) -std=c11 $(SIMULATE_CFLAGS) $(JANSSON_CFLAGS) $(YAML_CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/simulate/%.o: %.cpp $(BUILD)/flags
+	$(SAY) SMPI $<
+	$(Q)mkdir -p $(@D) && $(SMPICXX) $(SIMULATE_CFLAGS) -c -o $@ $<
+
+# The exchange on this machine against MPI's own, and inside real steps of model base; wants an idle machine. Other text: DATA=SHARDS.
+DATA ?=
+bench-comm: all $(BUILD)/tests/tools/exposed
+	@BUILD=$(BUILD) python3 tests/bench/comm.py $(if $(DATA),--data $(DATA))
+
 # Checkpoints against the newest transformers, in an environment of its own.
 check-newest: all tests
 	@BUILD=$(BUILD) tests/parity-newest/run.sh $(BUILD)/venv-newest
@@ -153,4 +186,4 @@ bench-step: all $(BUILD)/tests/bench/bench_step
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d) $(patsubst %,$(BUILD)/obj/%.d,$(foreach p,$(PROGRAMS),$(MAIN_$(p)))) $(addsuffix .d,$(UNIT))
+-include $(OBJECTS:.o=.d) $(SIMULATED_OBJECTS:.o=.d) $(patsubst %,$(BUILD)/obj/%.d,$(foreach p,$(PROGRAMS),$(MAIN_$(p)))) $(addsuffix .d,$(UNIT))
