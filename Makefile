@@ -33,9 +33,10 @@ sources = $(filter-out %_main.c,$(wildcard $(1)/*.c $(1)/kernels/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 OBJECTS := $(call objects,base) $(call objects,datagen) $(call objects,comm) $(call objects,trainer)
 BUILT   := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p)).c),$(BUILD)/$(p)))
-UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c))
+UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/mpi/test_*.c tests/tools/*.c tests/bench/*.c))
 
-.PHONY: all tests check check-cluster check-scale check-hosts simulate bench-comm lint asan bench demo deps deps-check docs install uninstall clean
+.PHONY: all tests check check-cluster check-scale check-hosts simulate lint asan fuzz fuzzers bench bench-comm bench-datagen bench-step bench-tokens demo
+.PHONY: deps deps-check docs install uninstall clean
 all: $(BUILT)
 tests: $(UNIT)
 
@@ -65,7 +66,8 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libbert.a
 check:
 	@cluster/deps.sh && cluster/deps.sh check
 	@$(MAKE) --no-print-directory all tests
-	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh lint unit mpi cli faults parity
+	@$(MAKE) --no-print-directory $(FUZZ_BUILD) fuzzers
+	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh lint unit mpi cli faults fuzz parity
 
 lint:
 	@tests/lint.sh
@@ -75,6 +77,22 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT='-O1 $(SANITIZE)' all tests
 	@ASAN_OPTIONS=detect_leaks=0 MAX_NP=4 BUILD=$(BUILD)/asan VENV=$(VENV) tests/run.sh unit mpi cli faults
+
+# The parsers under hostile input: make fuzz SECONDS=600. make check runs a short part of it, the same every time. The targets in tests/fuzz
+# are those of libFuzzer, and so can be given to clang or AFL++; the driver here needs gcc alone.
+SECONDS ?= 120
+FUZZ_BUILD := BUILD=$(BUILD)/fuzz OPT='-O1 $(SANITIZE) -fsanitize-coverage=trace-pc'
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJECTS := $(filter $(BUILD)/obj/base/% $(BUILD)/obj/datagen/% $(BUILD)/obj/comm/plan.o $(BUILD)/obj/trainer/safetensors%.o $(BUILD)/obj/trainer/model%.o,$(OBJECTS)) $(BUILD)/obj/tests/fuzz/files.o
+fuzzers: $(FUZZERS)
+$(BUILD)/libfuzz.a: $(FUZZ_OBJECTS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(BUILD)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c $(BUILD)/libfuzz.a
+	$(SAY) FUZZ $@
+	$(Q)mkdir -p $(@D) && $(MPICC) $(filter-out -fsanitize-coverage%,$(ALL_CFLAGS)) $(LIB_CFLAGS) -o $@ $^ $(LIB_LIBS) -lm -lpthread
+fuzz:
+	@$(MAKE) --no-print-directory $(FUZZ_BUILD) fuzzers
+	@FUZZ_SECONDS=$(SECONDS) BUILD=$(BUILD) tests/fuzz/fuzz.sh
 
 # What the build and the demo need; what the tests need besides. Installed with apt as root, else named.
 deps:
@@ -150,6 +168,20 @@ docs: all
 # Long runs against peers and on large text; see tests/bench/README.md.
 bench: all
 	@sed -n '1,40p' tests/bench/README.md
+
+# bert-shard and its tokenizer beside Hugging Face's: ratios, and peak memory. BENCH_OPTIONS='--pairs 1 --part tokenize' for less.
+BENCH_DATA ?= ../shared/data
+BENCH_PEER ?= ../shared/peers/peer_shard.py
+bench-datagen: all $(BUILD)/tests/tools/tokenize_speed
+	@tests/venv.sh '$(VENV)' && BUILD='$(BUILD)' '$(VENV)'/bin/python tests/bench/datagen.py --data '$(BENCH_DATA)' --peer '$(BENCH_PEER)' $(BENCH_OPTIONS)
+
+# Ids against Hugging Face's on every line of every text and vocabulary below DATA (default: tests/bench/tokens_equal.py tells).
+bench-tokens: all tests
+	@BUILD=$(BUILD) $(VENV)/bin/python tests/bench/tokens_equal.py $(DATA)
+
+# The training step against this machine's peak and against a PyTorch script; its settings are in tests/bench/bench_step.py.
+bench-step: all $(BUILD)/tests/bench/bench_step
+	@BUILD=$(BUILD) PYTHON=$(VENV)/bin/python python3 tests/bench/bench_step.py
 
 clean:
 	rm -rf $(BUILD)

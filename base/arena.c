@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include "base/fail.h"
+#include "base/memory.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -33,7 +34,7 @@ void arena_init(arena *a, size_t capacity_bytes) {
     if (!capacity_bytes) return;
     if (capacity_bytes > SIZE_MAX - ALIGN) fail(EXIT_MACHINE, "out of memory: %zu bytes were asked for", capacity_bytes);
     a->capacity = rounded(capacity_bytes);
-    a->base = aligned_alloc(ALIGN, a->capacity);
+    a->base = memory_new(a->capacity);
     if (!a->base) fail(EXIT_MACHINE, "out of memory: %zu bytes were asked for", a->capacity);
     poison(a->base, a->capacity);
 }

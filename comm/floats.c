@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/fail.h"
+#include "base/memory.h"
 
 enum {
     BLOCK = 4096,             /* elements of 16 KiB: three of them fit a first-level cache; no effect on the bits */
@@ -13,8 +14,8 @@ enum {
 
 float *floats_new(size_t count) {
     if (count > (SIZE_MAX - 64) / sizeof(float)) fail(EXIT_MACHINE, "memory: an array of %zu floats is too large", count);
-    size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
-    float *a = aligned_alloc(64, bytes ? bytes : 64);
+    size_t bytes = count * sizeof(float);
+    float *a = memory_new(bytes);
     if (!a) fail(EXIT_MACHINE, "memory: %zu bytes for gradients are not there; use more nodes or fewer ranks a node", bytes);
     return a;
 }

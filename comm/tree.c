@@ -1,14 +1,17 @@
 /* comm/tree.c - the tree over a rank's own leaves: a binary counter. See tree.h.
  *
- * A leaf is written into the first buffer above the waiting partial sums; then, as in counting, equal neighbours merge downwards:
+ * An even leaf is written into the first buffer above the waiting partial sums; an odd one is added to the leaf before it, which waits on
+ * top. Then, as in counting, equal neighbours merge downwards:
  *
  *     after leaf     0       1        2           3          4             5             6                  7
  *     buffer 0      [0]    [0-1]    [0-1]       [0-3]      [0-3]         [0-3]         [0-3]              [0-7]
  *     buffer 1                      [2]                    [4]           [4-5]         [4-5]
  *     buffer 2                                                                         [6]
- *     written in     0       1        1           2          1             2             2                  3
+ *     written to     0               1                      1                           2
+ *     added to               0                    1                        1                               2
  *
- * Leaf i needs one buffer more than i has bits set, so 2^j leaves need j + 1. The sum is always in buffer 0. */
+ * An even leaf i needs one buffer more than i has bits set, an odd one none besides; so 2^j leaves need max(1, j). The sum is always in
+ * buffer 0. */
 #include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,7 +39,7 @@ static int bits_set(int i) {
 
 static int buffers_for(int leaves) {
     int most = 1;
-    for (int i = 1; i < leaves; i++) {
+    for (int i = 2; i < leaves; i += 2) {
         int n = bits_set(i) + 1;
         if (n > most) most = n;
     }
@@ -59,9 +62,13 @@ size_t tree_bytes(size_t elements, int leaves) {
     return (size_t)buffers_for(leaves) * elements * sizeof(float);
 }
 
-float *tree_next(tree *t) {
-    assert(t->pushed < t->leaves && t->height < t->buffers);
-    return t->buffer[t->height];
+/* An odd leaf joins the one before it, on top of what waits. */
+static bool odd(const tree *t) { return t->pushed % 2 == 1; }
+
+float *tree_next(tree *t, bool *add) {
+    assert(t->pushed < t->leaves && t->height - odd(t) < t->buffers);
+    *add = odd(t);
+    return t->buffer[t->height - odd(t)];
 }
 
 /* In this range, the partial sums of `upper` and of those below it are added, top first: one pass over memory. */
@@ -76,15 +83,21 @@ static void merge(tree *t, int upper, int merges, range r) {
 void tree_push(tree *t) {
     int merges = 0;
     for (int n = t->pushed; n & 1; n >>= 1) merges++;
+    if (odd(t)) {                    /* the first of them is done */
+        merges--;
+        t->height--;
+    }
     merge(t, t->height, merges, (range){0, t->elements});
     t->pushed++;
     t->height += 1 - merges;
 }
 
-/* The leaf stands above all that wait; whatever its carries would leave is added at the end anyway: all of it, in the same order. */
+/* The leaf stands above all that wait, or in the topmost; whatever its carries would leave is added at the end anyway: all of it, in the
+ * same order. */
 void tree_finish(tree *t, range r) {
     assert(t->pushed == t->leaves - 1 && r.end <= t->elements);
-    merge(t, t->height, t->height, r);
+    int top = t->height - odd(t);
+    merge(t, top, top, r);
 }
 
 void tree_reset(tree *t) { t->pushed = t->height = 0; }

@@ -15,8 +15,8 @@ size_t trainer_bytes(const model *m, const plan *p, const shard_info *info, cons
     size_t own = leaves.end - leaves.begin, row = (size_t)info->seq_length * 6 + (size_t)info->max_predictions * 8 + 1;
     size_t block_rows = 256 > s->micro_batch ? 256 : (size_t)s->micro_batch;
     size_t packed = limits.tokens * 12 + limits.masked * 8;
-    return m->weight_elements * sizeof(float) + tree_bytes(m->gradient_elements, (int)own) + optimizer_bytes(m, p, rank) + network_bytes(m, &limits) +
-           own * (packed + block_rows * row);
+    return m->weight_elements * sizeof(float) + tree_bytes(m->gradient_elements, (int)own) + optimizer_bytes(m, p, rank, s->optimizer) +
+           network_bytes(m, &limits) + own * (packed + block_rows * row);
 }
 
 void trainer_build(trainer *t) {
@@ -24,7 +24,7 @@ void trainer_build(trainer *t) {
     const model *m = t->model;
     size_t leaves = t->leaves.end - t->leaves.begin;
     network_limits limits = limits_of(m, info, &t->settings);
-    adamw_settings adamw = settings_adamw(&t->settings, info->has_nsp);
+    optimizer_settings update = settings_optimizer(&t->settings, info->has_nsp);
     exchange_options how = { .weights = m->weight_elements, .wire = t->settings.wire, .row_bucket = m->buckets - 1,
                              .row_elements = m->tensor[m->word].columns };
     t->exchange = exchange_new(t->comm, t->plan, &how);
@@ -33,8 +33,9 @@ void trainer_build(trainer *t) {
     bool threaded = t->settings.comm_progress == MOVER_THREAD || (t->settings.comm_progress == MOVER_AUTO && t->spare_core && t->comm->serialized);
     t->mover = mover_new(t->exchange, t->tree, t->plan, threaded && t->comm->size > 1);
     t->paces = must_zalloc(4 * (size_t)t->comm->size, sizeof *t->paces);
-    t->optimizer = optimizer_new(m, t->plan, t->comm->rank, &adamw);
+    t->optimizer = optimizer_new(m, t->plan, t->comm->rank, &update);
     t->network = network_new(m, &limits);
+    network_set_await(t->network, mover_await, t->mover);
     t->loader = loader_new(t->data, &t->order);
     t->result = must_zalloc(leaves, sizeof *t->result);
     t->losses = must_zalloc(2 * leaves, sizeof *t->losses);
@@ -47,7 +48,7 @@ checkpoint_job trainer_checkpoint_job(trainer *t) {
     return (checkpoint_job){ .comm = t->comm, .exchange = t->exchange, .model = t->model, .optimizer = t->optimizer, .vocab = t->vocab,
                              .lowercase = info->lowercase, .strip_accents = info->strip_accents, .seq_length = info->seq_length,
                              .run = t->comm->rank == 0 ? &t->run : NULL, .config_yaml = t->config_yaml, .kernel_set = t->kernel_set,
-                             .data_hash = info->content_hash, .weights = t->weights, .scratch = tree_next(t->tree) };
+                             .data_hash = info->content_hash, .weights = t->weights, .scratch = exchange_gradients(t->exchange) };
 }
 
 /* Everything may be absent: start-up can end at any of its checks. */

@@ -4,7 +4,8 @@
  *
  * Source: modeling_bert.py, BertEmbeddings and BertLayer. */
 #include <omp.h>
-#include "trainer/network_inner.h"
+#include <string.h>
+#include "trainer/network_parts.h"
 
 /* One row of word + type + position, in Hugging Face's order of additions. */
 static void embed_row(const network *n, const float *weights, const batch *b, size_t row) {
@@ -21,8 +22,6 @@ void forward_embeddings(network *n, const float *weights, const batch *b) {
     const float *gamma = weight_of(n, weights, m->embedding_norm_weight), *beta = weight_of(n, weights, m->embedding_norm_bias);
     const norm_state *s = &n->embedding;
     float epsilon = (float)m->config.layer_norm_eps;
-    for (size_t q = 0; q < b->sequences; q++)
-        for (int32_t row = b->first[q]; row < b->first[q + 1]; row++) n->sequence[row] = (int32_t)q;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
     for (size_t task = 0; task < tasks_of(b->tokens); task++) {
         size_t first = task * TASK_ROWS, rows = task_rows(b->tokens, first);
@@ -30,72 +29,95 @@ void forward_embeddings(network *n, const float *weights, const batch *b) {
         for (size_t row = first; row < first + rows; row++) embed_row(n, weights, b, row);
         kernel.layernorm(s->sum + first * n->H, gamma, beta, epsilon, n->embedded + first * n->H, s->mean + first, s->rstd + first, rows, n->H);
         for (size_t row = first; row < first + rows; row++) {
-            dropout d = network_row_dropout(n, b, row, EMBEDDING_LAYER, 0, lane);
+            dropout d = network_row_dropout(n, b, &n->all, row, EMBEDDING_LAYER, 0, lane);
             kernel.dropout_apply(n->embedded + row * n->H, n->embedded + row * n->H, d, n->H);
         }
     }
 }
 
-/* y = LN(drop(s->sum + bias) + residual); s->sum becomes LN's input. */
-static void finish_sublayer(network *n, const batch *b, int l, int site, const norm_state *s, const float *bias, const float *residual,
-                            const float *gamma, const float *beta, float *y) {
-    float epsilon = (float)n->model->config.layer_norm_eps;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
-    for (size_t task = 0; task < tasks_of(b->tokens); task++) {
-        size_t first = task * TASK_ROWS, rows = task_rows(b->tokens, first), at = first * n->H;
-        uint16_t *lane = n->scratch[omp_get_thread_num()].lane;
-        for (size_t row = first; row < first + rows; row++) {
-            dropout d = network_row_dropout(n, b, row, l, site, lane);
-            kernel.dropout_residual(s->sum + row * n->H, bias, residual + row * n->H, d, n->H);
-        }
-        kernel.layernorm(s->sum + at, gamma, beta, epsilon, y + at, s->mean + first, s->rstd + first, rows, n->H);
+/* y = LN(drop(sum + bias) + residual), row by row; norm->sum becomes LN's input. */
+typedef struct sublayer {
+    network *n;
+    const batch *b;
+    const row_set *rows;
+    int layer, site;
+    const norm_state *norm;
+    const float *bias, *residual, *gamma, *beta;
+    float *y;
+} sublayer;
+
+static void finish_rows(void *context, size_t first, size_t rows) {
+    const sublayer *s = context;
+    network *n = s->n;
+    size_t at = first * n->H;
+    uint16_t *lane = n->scratch[omp_get_thread_num()].lane;
+    for (size_t row = first; row < first + rows; row++) {
+        dropout d = network_row_dropout(n, s->b, s->rows, row, s->layer, s->site, lane);
+        kernel.dropout_residual(s->norm->sum + row * n->H, s->bias, s->residual + row * n->H, d, n->H);
     }
+    kernel.layernorm(s->norm->sum + at, s->gamma, s->beta, (float)n->model->config.layer_norm_eps, s->y + at, s->norm->mean + first,
+                     s->norm->rstd + first, rows, n->H);
 }
 
-/* y (N, out) = x (N, in) W^T, W (out, in). */
+/* y (rows, out) = x (rows, in) W^T, W (out, in). */
 static gemm_job linear(size_t rows, size_t out, size_t in, const float *x, const float *w, float *y, size_t stride) {
     return (gemm_job){.m = rows, .n = out, .k = in, .a = x, .lda = in, .b = w, .ldb = in, .transpose_b = true, .c = y, .ldc = stride};
 }
 
+static void gather_needed_input(const network *n, int l, const row_set *r) {
+    size_t H = n->H;
+    for (size_t i = 0; r->row && i < r->count; i++) memcpy(n->needed_input + i * H, n->layer[l].input + (size_t)r->row[i] * H, H * sizeof(float));
+}
+
 static void project_qkv(network *n, const float *weights, const batch *b, int l) {
     const layer_tensors *t = &n->model->layer[l];
+    const layer_state *s = &n->layer[l];
+    const row_set *r = rows_of_layer(n, l);
     const int weight[3] = {t->query_weight, t->key_weight, t->value_weight}, bias[3] = {t->query_bias, t->key_bias, t->value_bias};
+    gather_needed_input(n, l, r);
     gemm_job job[3];
     for (size_t i = 0; i < 3; i++) {
-        job[i] = linear(b->tokens, n->H, n->H, n->layer[l].input, weight_of(n, weights, weight[i]), n->layer[l].qkv + i * n->H, 3 * n->H);
+        bool query = i == 0;
+        job[i] = linear(query ? r->count : b->tokens, n->H, n->H, query ? residual_of(n, l) : s->input, weight_of(n, weights, weight[i]),
+                        s->qkv + i * n->H, 3 * n->H);
         job[i].finish = GEMM_BIAS;
         job[i].bias = weight_of(n, weights, bias[i]);
     }
     gemm_run(job, 3);
 }
 
-attention_view attention_view_of(const network *n, const batch *b, int l) {
+attention_view attention_view_of(const network *n, int l) {
     const layer_state *s = &n->layer[l];
-    return (attention_view){.rows = b->tokens, .first = b->first, .position = b->position, .q = s->qkv, .k = s->qkv + n->H, .v = s->qkv + 2 * n->H,
+    const row_set *r = rows_of_layer(n, l);
+    return (attention_view){.rows = r->count, .first = r->first, .position = r->position, .q = s->qkv, .k = s->qkv + n->H, .v = s->qkv + 2 * n->H,
                             .q_stride = 3 * n->H, .kv_stride = 3 * n->H, .context = s->context, .max = s->max, .inverse = s->inverse,
-                            .dcontext = n->d, .dq = n->dqkv, .dk = n->dqkv + n->H, .dv = n->dqkv + 2 * n->H};
+                            .dcontext = n->dropped, .dq = n->dqkv, .dk = n->dqkv + n->H, .dv = n->dqkv + 2 * n->H};
+}
+
+/* A product whose rows are a sublayer's sum, and what follows on each row. */
+static void run_sublayer(gemm_job j, sublayer s) {
+    j.rows_done = finish_rows;
+    j.context = &s;
+    gemm_run(&j, 1);
 }
 
 void forward_layer(network *n, const float *weights, const batch *b, int l) {
     const layer_tensors *t = &n->model->layer[l];
     layer_state *s = &n->layer[l];
-    size_t N = b->tokens, H = n->H, I = n->I;
+    const row_set *r = rows_of_layer(n, l);
+    size_t R = r->count, H = n->H, I = n->I;
     project_qkv(n, weights, b, l);
-    attention_view view = attention_view_of(n, b, l);
+    attention_view view = attention_view_of(n, l);
     attention_forward(n, b, l, &view);
-
-    gemm_job output = linear(N, H, H, s->context, weight_of(n, weights, t->attention_output_weight), s->norm1.sum, H);
-    gemm_run(&output, 1);
-    finish_sublayer(n, b, l, SITE_ATTENTION_OUTPUT, &s->norm1, weight_of(n, weights, t->attention_output_bias), s->input,
-                    weight_of(n, weights, t->attention_norm_weight), weight_of(n, weights, t->attention_norm_bias), s->middle);
-
-    gemm_job up = linear(N, I, H, s->middle, weight_of(n, weights, t->intermediate_weight), s->u, I);
+    run_sublayer(linear(R, H, H, s->context, weight_of(n, weights, t->attention_output_weight), s->norm1.sum, H),
+                 (sublayer){n, b, r, l, SITE_ATTENTION_OUTPUT, &s->norm1, weight_of(n, weights, t->attention_output_bias), residual_of(n, l),
+                            weight_of(n, weights, t->attention_norm_weight), weight_of(n, weights, t->attention_norm_bias), s->middle});
+    gemm_job up = linear(R, I, H, s->middle, weight_of(n, weights, t->intermediate_weight), s->u, I);
     up.finish = GEMM_GELU;
     up.bias = weight_of(n, weights, t->intermediate_bias);
     up.g = n->gelu;
     gemm_run(&up, 1);
-    gemm_job down = linear(N, H, I, n->gelu, weight_of(n, weights, t->output_weight), s->norm2.sum, H);
-    gemm_run(&down, 1);
-    finish_sublayer(n, b, l, SITE_OUTPUT, &s->norm2, weight_of(n, weights, t->output_bias), s->middle,
-                    weight_of(n, weights, t->output_norm_weight), weight_of(n, weights, t->output_norm_bias), s->output);
+    run_sublayer(linear(R, H, I, n->gelu, weight_of(n, weights, t->output_weight), s->norm2.sum, H),
+                 (sublayer){n, b, r, l, SITE_OUTPUT, &s->norm2, weight_of(n, weights, t->output_bias), s->middle,
+                            weight_of(n, weights, t->output_norm_weight), weight_of(n, weights, t->output_norm_bias), s->output});
 }

@@ -1,24 +1,22 @@
-/* trainer/heads.c - MLM head on the masked rows, pooler and next-sentence head on the [CLS] rows, losses.
+/* trainer/heads.c - MLM head on the masked rows up to its decoder, pooler and next-sentence head on the [CLS] rows, losses.
  *
- *     masked rows -> dense -> GELU -> LN -> times the word matrix + bias -> cross-entropy       [CLS] rows -> dense -> tanh -> 2-way
+ *     masked rows -> dense -> GELU -> LN -> decoder.c       [CLS] rows -> dense -> tanh -> 2-way -> cross-entropy
  *
- * Logits exist for one block of HEAD_ROWS rows at a time; the cross-entropy kernel turns them into their own gradient in place, and the
- * last block's stay for backward, which makes the others again.
  * Source: modeling_bert.py, BertPooler, BertLMPredictionHead and BertForPreTraining. */
 #include <math.h>
 #include <string.h>
-#include "trainer/network_inner.h"
+#include "trainer/network_parts.h"
 
-static void gather(const network *n, const float *hidden, const int32_t *rows, size_t count, float *out) {
-    for (size_t i = 0; i < count; i++) memcpy(out + i * n->H, hidden + (size_t)rows[i] * n->H, n->H * sizeof *out);
+static void gather(const network *n, const int32_t *rows, size_t count, float *out) {
+    for (size_t i = 0; i < count; i++) memcpy(out + i * n->H, n->head.hidden + (size_t)rows[i] * n->H, n->H * sizeof *out);
 }
 
-/* rows of `hidden` through dense, GELU and LayerNorm: n->head.output (count, H). */
-void heads_transform(network *n, const float *weights, const float *hidden, const int32_t *rows, size_t count) {
+/* Rows through dense, GELU and LayerNorm: n->head.output (count, H). */
+void heads_transform(network *n, const float *weights, const int32_t *rows, size_t count) {
     const model *m = n->model;
     head_state *h = &n->head;
     size_t H = n->H;
-    gather(n, hidden, rows, count, h->gathered);
+    gather(n, rows, count, h->gathered);
     gemm_job j = {.m = count, .n = H, .k = H, .a = h->gathered, .lda = H, .b = weight_of(n, weights, m->transform_weight), .ldb = H,
                   .transpose_b = true, .c = h->u, .ldc = H, .finish = GEMM_GELU, .bias = weight_of(n, weights, m->transform_bias), .g = h->g};
     gemm_run(&j, 1);
@@ -26,27 +24,12 @@ void heads_transform(network *n, const float *weights, const float *hidden, cons
                      (float)m->config.layer_norm_eps, h->output, h->mean, h->rstd, count, H);
 }
 
-/* n->head.logits (rows, V) of transformed rows first .. first + rows - 1. */
-void heads_logits(network *n, const float *weights, size_t first, size_t rows) {
-    gemm_job j = {.m = rows, .n = n->V, .k = n->H, .a = n->head.output + first * n->H, .lda = n->H,
-                  .b = weight_of(n, weights, n->model->word), .ldb = n->H, .transpose_b = true, .c = n->head.logits, .ldc = n->V,
-                  .finish = GEMM_BIAS, .bias = weight_of(n, weights, n->model->mlm_bias)};
-    gemm_run(&j, 1);
-}
-
-void heads_loss_gradient(network *n, const batch *b, size_t first, size_t rows) {
-    head_state *h = &n->head;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
-    for (size_t i = 0; i < rows; i++)
-        h->loss[first + i] = kernel.cross_entropy(h->logits + i * n->V, n->V, (size_t)b->label[first + i], (float)n->scale.mlm, &h->correct[first + i]);
-}
-
-/* n->head.pooled (count, H) = tanh(dense(rows of hidden)), n->head.nsp (count, 2). */
-void heads_pool(network *n, const float *weights, const float *hidden, const int32_t *rows, size_t count) {
+/* n->head.pooled (count, H) = tanh(dense(rows)), n->head.nsp (count, 2). */
+void heads_pool(network *n, const float *weights, const int32_t *rows, size_t count) {
     const model *m = n->model;
     head_state *h = &n->head;
     size_t H = n->H;
-    gather(n, hidden, rows, count, h->cls);
+    gather(n, rows, count, h->cls);
     gemm_job dense = {.m = count, .n = H, .k = H, .a = h->cls, .lda = H, .b = weight_of(n, weights, m->pooler_weight), .ldb = H,
                       .transpose_b = true, .c = h->pooled, .ldc = H, .finish = GEMM_BIAS, .bias = weight_of(n, weights, m->pooler_bias)};
     gemm_run(&dense, 1);
@@ -56,25 +39,9 @@ void heads_pool(network *n, const float *weights, const float *hidden, const int
     gemm_run(&nsp, 1);
 }
 
-static void forward_mlm(network *n, const float *weights, const batch *b, leaf_result *result) {
-    head_state *h = &n->head;
-    h->kept = 0;
-    heads_transform(n, weights, n->layer[n->L - 1].output, b->masked_row, b->masked);
-    for (size_t first = 0; first < b->masked; first += HEAD_ROWS) {
-        size_t rows = head_rows(b->masked, first);
-        heads_logits(n, weights, first, rows);
-        heads_loss_gradient(n, b, first, rows);
-        h->kept = first;
-    }
-    for (size_t i = 0; i < b->masked; i++) {
-        result->mlm_loss += h->loss[i];
-        result->mlm_correct += h->correct[i];
-    }
-}
-
 static void forward_nsp(network *n, const float *weights, const batch *b, leaf_result *result) {
     head_state *h = &n->head;
-    heads_pool(n, weights, n->layer[n->L - 1].output, b->first, b->sequences);
+    heads_pool(n, weights, n->cls_at, b->sequences);
     for (size_t s = 0; s < b->sequences; s++) {
         float *logits = h->nsp + 2 * s;
         int correct = 0;
@@ -89,6 +56,7 @@ static void forward_nsp(network *n, const float *weights, const batch *b, leaf_r
 
 void heads_forward(network *n, const float *weights, const batch *b, leaf_result *result) {
     *result = (leaf_result){0};
-    forward_mlm(n, weights, b, result);
+    heads_transform(n, weights, n->masked_at, b->masked);
+    decoder_forward(n, weights, b, result);
     forward_nsp(n, weights, b, result);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ledger.h"
 #include "trainer/kernels/gemm.h"   /* gemm_set_poll */
 #include "trainer/mover.h"
 
@@ -52,13 +53,19 @@ static void *run(void *context) {
 
 static void bucket_ready(void *context, int bucket) {
     mover *m = context;
+    int before = ledger_enter(LEDGER_EXCHANGE);
     tree_finish(m->tree, m->plan->bucket[bucket]);
     atomic_store_explicit(&m->ready, bucket + 1, memory_order_release);
+    ledger_leave(before);
 }
 
+/* Between tiles of every product, whatever is under way. */
 static void poll(void *context) {
     mover *m = context;
-    if (!m->threaded) (void)move(m);
+    if (atomic_load_explicit(&m->running, memory_order_relaxed)) return;
+    int before = ledger_enter(LEDGER_EXCHANGE);
+    (void)move(m);
+    ledger_leave(before);
 }
 
 mover *mover_new(exchange *x, tree *t, const plan *p, bool threaded) {
@@ -68,6 +75,7 @@ mover *mover_new(exchange *x, tree *t, const plan *p, bool threaded) {
     m->plan = p;
     m->threaded = threaded;
     m->progress = (network_progress){bucket_ready, poll, m};
+    gemm_set_poll(poll, m);
     if (!threaded) return m;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
@@ -88,6 +96,7 @@ static void hand_over(mover *m, bool to_thread) {
 
 void mover_free(mover *m) {
     if (!m) return;
+    gemm_set_poll(NULL, NULL);
     if (m->threaded) {
         pthread_mutex_lock(&m->lock);
         m->ending = true;
@@ -100,23 +109,32 @@ void mover_free(mover *m) {
     free(m);
 }
 
+void mover_await(void *context, int bucket) {
+    mover *m = context;
+    int before = ledger_enter(LEDGER_EXCHANGE);
+    exchange_await(m->exchange, bucket);
+    ledger_leave(before);
+}
+
 void mover_begin(mover *m) {
+    int before = ledger_enter(LEDGER_EXCHANGE);
     exchange_begin(m->exchange);
     tree_reset(m->tree);
     atomic_store(&m->ready, 0);
     m->given = 0;
+    ledger_leave(before);
 }
 
 const network_progress *mover_progress(mover *m) {
     if (m->threaded) hand_over(m, true);
-    else gemm_set_poll(poll, m);
     return &m->progress;
 }
 
 void mover_finish(mover *m) {
+    int before = ledger_enter(LEDGER_EXCHANGE);
     if (m->threaded) hand_over(m, false);
-    else gemm_set_poll(NULL, NULL);
     (void)move(m);
     tree_reset(m->tree);
     exchange_finish(m->exchange);
+    ledger_leave(before);
 }

@@ -4,7 +4,8 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include "trainer/network_inner.h"
+#include "base/ledger.h"
+#include "trainer/network_parts.h"
 
 static float *floats(arena *a, size_t rows, size_t columns) { return arena_take(a, rows * columns, sizeof(float)); }
 
@@ -29,27 +30,35 @@ static void take_layers(network *n, arena *a) {
 }
 
 static void take_heads(network *n, arena *a) {
-    size_t K = n->limits.masked, B = n->limits.sequences, H = n->H, rows = K < HEAD_ROWS ? K : HEAD_ROWS;
+    size_t K = n->limits.masked, B = n->limits.sequences, H = n->H;
     n->head = (head_state){.gathered = floats(a, K, H), .u = floats(a, K, H), .g = floats(a, K, H), .mean = floats(a, K, 1), .rstd = floats(a, K, 1),
-                           .output = floats(a, K, H), .d = floats(a, K, H), .logits = floats(a, rows, n->V), .cls = floats(a, B, H),
-                           .pooled = floats(a, B, H), .nsp = floats(a, B, 2), .dpooled = floats(a, B, H),
-                           .loss = arena_take(a, K, sizeof(double)), .correct = arena_take(a, K, sizeof(int))};
+                           .output = floats(a, K, H), .d = floats(a, K, H), .cls = floats(a, B, H), .pooled = floats(a, B, H),
+                           .nsp = floats(a, B, 2), .dpooled = floats(a, B, H)};
+    decoder_take(n, a);
 }
 
 static void take_scratch(network *n, arena *a) {
-    size_t N = n->limits.tokens, S = n->limits.seq_length, H = n->H, rows = S < ATTENTION_ROWS ? S : ATTENTION_ROWS;
-    size_t lanes = rows * (S + 16) > H + 16 ? rows * (S + 16) : H + 16, tasks = N / TASK_ROWS + 1;
+    size_t N = n->limits.tokens, H = n->H, tasks = N / TASK_ROWS + 1, B = n->limits.sequences, K = n->limits.masked;
+    const size_t need[4] = {K + B, B + 1, K + B, K + B};
     n->sequence = arena_take(a, N, sizeof *n->sequence);
+    for (int i = 0; i < 4; i++) n->need[i] = arena_take(a, need[i], sizeof *n->need[i]);
+    n->needed_input = floats(a, N < K + B ? N : K + B, H);
+    n->masked_at = arena_take(a, K, sizeof *n->masked_at);
+    n->cls_at = arena_take(a, B, sizeof *n->cls_at);
+    n->word_chain = arena_take(a, n->V, sizeof *n->word_chain);
+    n->position_chain = arena_take(a, (size_t)n->model->config.max_position_embeddings, sizeof *n->position_chain);
+    n->next_word = arena_take(a, N, sizeof *n->next_word);
+    n->next_position = arena_take(a, N, sizeof *n->next_position);
     n->gelu = floats(a, N, n->I);
     n->d = floats(a, N, H);
-    n->ds = floats(a, N, H);
     n->dropped = floats(a, N, H);
+    n->dropped1 = floats(a, N, H);
     n->dqkv = floats(a, N, 3 * H);
     n->du = floats(a, N, n->I);
     n->norm_parts = floats(a, tasks, 2 * H);
     n->scratch = arena_take(a, (size_t)n->threads, sizeof *n->scratch);
     for (int i = 0; i < n->threads; i++) {
-        thread_scratch s = {floats(a, rows, S), floats(a, rows, S), arena_take(a, lanes, sizeof(uint16_t))};
+        thread_scratch s = {floats(a, 1, attention_scratch(n->D)), arena_take(a, H + 16, sizeof(uint16_t))};
         if (n->scratch) n->scratch[i] = s;
     }
 }
@@ -83,6 +92,8 @@ network *network_new(const model *m, const network_limits *limits) {
     arena_init(&a, network_bytes(m, limits));
     lay_out(n, &a, m, limits);
     n->memory = a;
+    embeddings_start(n);
+    decoder_start(n);
     return n;
 }
 
@@ -92,17 +103,39 @@ void network_free(network *n) {
     free(n);
 }
 
-static void forward_encoder(network *n, const float *weights, const batch *b, bool dropping) {
+void network_set_await(network *n, void (*await)(void *context, int bucket), void *context) {
+    n->await = await;
+    n->await_context = context;
+}
+
+static void await(const network *n, int bucket) {
+    if (n->await) n->await(n->await_context, bucket);
+}
+
+/* training: dropout, and in the last layer only what the losses read. */
+static void forward_encoder(network *n, const float *weights, const batch *b, bool training) {
     assert(b->tokens <= n->limits.tokens && b->sequences <= n->limits.sequences && b->masked <= n->limits.masked);
-    n->dropping = dropping;
+    n->dropping = training;
+    n->sliced = training && !n->limits.whole_last_layer;
+    rows_of_batch(n, b);
+    await(n, n->model->tensor[n->model->word].bucket);
+    await(n, n->model->tensor[n->model->position].bucket);
     forward_embeddings(n, weights, b);
-    for (int l = 0; l < n->L; l++) forward_layer(n, weights, b, l);
+    for (int l = 0; l < n->L; l++) {
+        await(n, n->model->tensor[n->model->layer[l].query_weight].bucket);
+        forward_layer(n, weights, b, l);
+    }
+    await(n, n->model->tensor[n->model->transform_weight].bucket);        /* the heads */
+    n->head.hidden = n->layer[n->L - 1].output;
 }
 
 void network_forward(network *n, const float *weights, const batch *b, loss_scale scale, leaf_result *result) {
     n->scale = scale;
+    int before = ledger_enter(LEDGER_ELEMENTS);
     forward_encoder(n, weights, b, true);
+    (void)ledger_enter(LEDGER_HEAD);
     heads_forward(n, weights, b, result);
+    ledger_leave(before);
 }
 
 /* Behind each tensor up to the next block. */
@@ -121,17 +154,23 @@ static void buckets_ready(const network_progress *p, int first, int last) {
     p->poll(p->context);
 }
 
-void network_backward(network *n, const float *weights, const batch *b, float *gradients, const network_progress *p) {
+void network_backward(network *n, const float *weights, const batch *b, float *gradients, bool add, const network_progress *p) {
     const int decoder = 0, heads = 1;
-    clear_gaps(n->model, gradients);
+    int before = ledger_enter(LEDGER_ELEMENTS);
+    n->add = add;
+    if (!add) clear_gaps(n->model, gradients);
+    (void)ledger_enter(LEDGER_HEAD);
     heads_backward(n, weights, b, gradients);
+    ledger_leave(LEDGER_ELEMENTS);
     buckets_ready(p, decoder, heads);
+    backward_begin(n, weights, b, gradients);
     for (int l = n->L - 1; l >= 0; l--) {
         backward_layer(n, weights, b, l, gradients);
         buckets_ready(p, heads + n->L - l, heads + n->L - l);
     }
-    backward_embeddings(n, weights, b, gradients);
+    backward_embeddings(n, b, gradients);
     buckets_ready(p, heads + n->L + 1, n->model->buckets - 1);
+    ledger_leave(before);
 }
 
 const float *network_hidden(network *n, const float *weights, const batch *b) {
@@ -141,13 +180,12 @@ const float *network_hidden(network *n, const float *weights, const batch *b) {
 
 void network_mlm_logits(network *n, const float *weights, size_t row, float *logits) {
     int32_t rows = (int32_t)row;
-    heads_transform(n, weights, n->layer[n->L - 1].output, &rows, 1);
-    heads_logits(n, weights, 0, 1);
-    memcpy(logits, n->head.logits, n->V * sizeof *logits);
+    heads_transform(n, weights, &rows, 1);
+    decoder_logits(n, weights, logits);
 }
 
 void network_nsp_logits(network *n, const float *weights, size_t first_row, float logits[2]) {
     int32_t rows = (int32_t)first_row;
-    heads_pool(n, weights, n->layer[n->L - 1].output, &rows, 1);
+    heads_pool(n, weights, &rows, 1);
     memcpy(logits, n->head.nsp, 2 * sizeof *logits);
 }

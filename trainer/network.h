@@ -4,7 +4,7 @@
  *
  *     network *n = network_new(m, &limits);
  *     network_forward(n, weights, b, scale, &result);       losses of this leaf, activations kept
- *     network_backward(n, weights, b, gradients);           writes the whole gradient of the leaf (never adds)
+ *     network_backward(n, weights, b, gradients, false, NULL);   writes the whole gradient of the leaf; true: adds it
  *
  * Source: Devlin et al. 2019; modeling_bert.py of Hugging Face transformers (BertForPreTraining, post-LN, erf GELU).
  * Dropout sites of a layer (RNG_DROPOUT key c = layer * 8 + site; embeddings are layer 255): 0 attention probabilities, 1 attention output,
@@ -12,6 +12,7 @@
  * i % 8 of block i / 8 (lane 2w = low half of word w); kept when lane >= threshold = round(p * 65536), scaled by 1 / (1 - threshold / 65536). */
 #ifndef TRAINER_NETWORK_H
 #define TRAINER_NETWORK_H
+#include <stdbool.h>
 #include "trainer/batch.h"   /* batch */
 #include "trainer/model.h"   /* model */
 
@@ -22,6 +23,8 @@ typedef struct network_limits {
     uint32_t seq_length;
     double hidden_dropout, attention_dropout;   /* 0 switches a site off */
     uint64_t seed;                       /* of dropout */
+    size_t logits;                       /* floats of logits that may exist at one time; 0: LOGITS of decoder.c. Fewer than a leaf has: slower */
+    bool whole_last_layer;               /* training computes all its rows, not only those that the losses read: the same gradients, slower */
 } network_limits;
 
 typedef struct loss_scale { double mlm, nsp; } loss_scale;    /* 1 / (masked tokens), 1 / (pairs) of the global batch; 0 drops a term */
@@ -44,9 +47,13 @@ typedef struct network_progress {
     void *context;
 } network_progress;
 
-/* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0. The word matrix has two
- * parts: lookup (row [PAD] stays 0, a row's sum starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). p may be NULL. */
-void network_backward(network *n, const float *weights, const batch *b, float *gradients, const network_progress *p);
+/* await(context, bucket): called before a forward pass first reads the weights of that bucket; the lowest layers first. NULL: none, as at first. */
+void network_set_await(network *n, void (*await)(void *context, int bucket), void *context);
+
+/* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0; or, with add, the same values
+ * added to what is there, which must have been written so before. The word matrix has two parts: lookup (row [PAD] stays 0, a row's sum
+ * starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). p may be NULL. */
+void network_backward(network *n, const float *weights, const batch *b, float *gradients, bool add, const network_progress *p);
 
 /* Inference without dropout (weights as above). hidden: (N, H) of the last layer, borrowed until the next call. */
 const float *network_hidden(network *n, const float *weights, const batch *b);

@@ -1,27 +1,35 @@
 /* trainer/network_inner.h - what the files of the network share: kept activations, scratch, dropout keys. Not for callers.
+ * Their functions are in network_parts.h.
  *
  * Letters as in model.h; N packed tokens, B sequences, K masked tokens. Kept for backward: inputs of every product, LayerNorm's input with
  * mean and 1/std, the pre-activation of GELU, maximum and 1/sum of every softmax row. Recomputed: GELU, softmax, dropout masks. */
 #ifndef TRAINER_NETWORK_INNER_H
 #define TRAINER_NETWORK_INNER_H
+#include <stdbool.h>
 #include "base/arena.h"
 #include "trainer/kernels/gemm.h"
 #include "trainer/kernels/kernels.h"
 #include "trainer/network.h"
 
 enum {
-    TASK_ROWS = 32,              /* rows of one element-wise task: small, so that a leaf of 512 tokens spreads evenly */
-    HEAD_ROWS = 192,             /* rows of logits that exist at one time */
-    ATTENTION_ROWS = 128,        /* queries of one score tile */
+    TASK_ROWS = GEMM_STEP,       /* rows of one element-wise task: what a product finishes at a time */
     EMBEDDING_LAYER = 255,       /* layer number of the embeddings' dropout key */
     SITE_ATTENTION = 0, SITE_ATTENTION_OUTPUT = 1, SITE_OUTPUT = 2
 };
 
 typedef struct norm_state { float *sum, *mean, *rstd; } norm_state;      /* LayerNorm's input (rows, H) and its statistics */
 
-typedef struct layer_state {
-    float *input;                /* (N, H) borrowed: output of the layer below */
-    float *qkv;                  /* (N, 3H) */
+/* Rows that a layer computes: all tokens, or in the last one only those that the losses read, [CLS] and masked ones. */
+typedef struct row_set {
+    size_t count;
+    const int32_t *row;          /* (count) packed rows, ascending; NULL: all */
+    const int32_t *first;        /* (B + 1) first one of each sequence */
+    const int32_t *sequence, *position;      /* (count) */
+} row_set;
+
+typedef struct layer_state {     /* R rows of the layer's set stand one after the other wherever (N) is not said to be all tokens */
+    float *input;                /* (N, H) all tokens, borrowed: output of the layer below */
+    float *qkv;                  /* (N, 3H) keys and values of all tokens, queries of the set */
     float *max, *inverse;        /* (A, N) of the softmax rows */
     float *context;              /* (N, H) */
     norm_state norm1;
@@ -44,15 +52,21 @@ typedef struct attention_view {          /* queries are all tokens or, in the la
 } attention_view;
 
 typedef struct head_state {
+    const float *hidden;         /* borrowed: the last layer's rows, of which masked and cls are */
     float *gathered, *u, *g, *mean, *rstd, *output, *d;      /* (K, H): rows, pre-GELU, GELU; after LayerNorm; gradient */
-    float *logits;               /* (HEAD_ROWS, V): of block `kept`, already its gradient */
-    size_t kept;
     float *cls, *pooled, *nsp, *dpooled;                     /* (B, H), (B, H), (B, 2), (B, H) */
-    double *loss;                /* (max(K, B)) */
-    int *correct;
 } head_state;
 
-typedef struct thread_scratch { float *p, *dp; uint16_t *lane; } thread_scratch;
+typedef struct decoder_state {   /* decoder.c: words by tokens; steps of GEMM_STEP words */
+    size_t block, stride;        /* words whose logits exist at one time; floats of a row */
+    float *logits;               /* (block, stride) */
+    float *max, *sum, *spare;    /* (steps, stride); spare: only where there are several blocks */
+    float *label_logit, *top;    /* (K) the label's logit, the largest one */
+    double *total;               /* (K) sum of exp(logit - top) */
+    int32_t *label_chain, *next_label;       /* (V), (K); the heads are empty between calls */
+} decoder_state;
+
+typedef struct thread_scratch { float *attention; uint16_t *lane; } thread_scratch;
 
 struct network {
     const model *model;
@@ -61,16 +75,28 @@ struct network {
     size_t H, I, A, D, V;
     int L, threads;
     bool dropping;               /* dropout is on in this pass */
+    bool sliced;                 /* the last layer computes `needed` only in this pass */
+    bool add;                    /* backward adds the leaf's gradient to what waits, instead of writing it */
     loss_scale scale;            /* of the last forward */
     norm_state embedding;
     float *embedded;             /* (N, H) input of layer 0 */
     layer_state *layer;          /* [L] */
     head_state head;
-    int32_t *sequence;           /* (N) which sequence a row belongs to */
+    decoder_state decoder;
+    row_set all, needed;
+    float *needed_input;         /* (R, H) the last layer's input, needed rows */
+    int32_t *sequence;           /* (N) which sequence a row belongs to: of `all` */
+    int32_t *need[4];            /* what `needed` points to, in the order of its fields: (K + B), (B + 1), (K + B), (K + B) */
+    int32_t *masked_at, *cls_at; /* (K), (B): where the heads' rows stand in the last layer's set */
     float *gelu;                 /* (N, I) */
-    float *d, *ds, *dropped, *dqkv, *du;                     /* (N, H), (N, H), (N, H), (N, 3H), (N, I) */
+    float *d;                    /* (N, H) gradient on its way down */
+    float *dropped, *dropped1;   /* (N, H) behind a sublayer's dropout; also the context's gradient */
+    float *dqkv, *du;            /* (N, 3H), (N, I) */
     float *norm_parts;           /* (tasks, 2, H) */
+    int32_t *word_chain, *position_chain, *next_word, *next_position;       /* (V), (P), (N), (N): embeddings_backward.c */
     thread_scratch *scratch;     /* [threads] */
+    void (*await)(void *context, int bucket);                /* NULL: weights are always there */
+    void *await_context;
 };
 
 static inline const float *weight_of(const network *n, const float *weights, int tensor_index) {
@@ -82,37 +108,5 @@ static inline float *gradient_of(const network *n, float *gradients, int tensor_
 
 /* Rows of the task or block that begins at `first`; tasks of so many rows. */
 static inline size_t task_rows(size_t rows, size_t first) { return rows - first < TASK_ROWS ? rows - first : TASK_ROWS; }
-static inline size_t head_rows(size_t rows, size_t first) { return rows - first < HEAD_ROWS ? rows - first : HEAD_ROWS; }
 static inline size_t tasks_of(size_t rows) { return (rows + TASK_ROWS - 1) / TASK_ROWS; }
-
-/* network_dropout.c. Dropout of elements first .. first + count - 1 of a sequence's site; lane: room for count + 16. */
-dropout network_dropout(const network *n, const batch *b, size_t sequence, int layer, int site, double p, uint64_t first, size_t count,
-                        uint16_t *lane);
-dropout network_row_dropout(const network *n, const batch *b, size_t row, int layer, int site, uint16_t *lane);   /* hidden row */
-
-/* forward.c */
-void forward_embeddings(network *n, const float *weights, const batch *b);
-void forward_layer(network *n, const float *weights, const batch *b, int l);
-attention_view attention_view_of(const network *n, const batch *b, int l);
-
-/* attention.c: all sequences and heads of a layer. */
-void attention_forward(network *n, const batch *b, int l, const attention_view *v);
-void attention_backward(network *n, const batch *b, int l, const attention_view *v);
-
-/* heads.c, heads_backward.c. Backward writes n->d, the gradient of the last layer's output. */
-void heads_transform(network *n, const float *weights, const float *hidden, const int32_t *rows, size_t count);
-void heads_logits(network *n, const float *weights, size_t first, size_t rows);
-void heads_forward(network *n, const float *weights, const batch *b, leaf_result *result);
-void heads_pool(network *n, const float *weights, const float *hidden, const int32_t *rows, size_t count);
-void heads_loss_gradient(network *n, const batch *b, size_t first, size_t rows);
-void heads_backward(network *n, const float *weights, const batch *b, float *gradients);
-
-/* backward.c, embeddings_backward.c. n->d: gradient of the layer's output, then of its input. */
-void backward_layer(network *n, const float *weights, const batch *b, int l, float *gradients);
-void backward_embeddings(network *n, const float *weights, const batch *b, float *gradients);
-
-/* backward.c. bias gradient: out (columns) = sum over rows of x; threads take strips of columns. */
-void sum_columns(const float *x, float *out, size_t rows, size_t columns, size_t stride, bool add);
-/* dgamma, dbeta and dx of rows; dx may be dy. */
-void backward_norm(network *n, const norm_state *s, const float *gamma, const float *dy, float *dx, float *dgamma, float *dbeta, size_t rows);
 #endif

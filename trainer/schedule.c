@@ -4,10 +4,11 @@
 #include "trainer/optimizer.h"
 
 /* The published recipes' form (google-research/bert optimization.py): the decay counts from step 0 and warm-up replaces it, so the rate
- * drops a little when warm-up ends. AdamW's first step has number 0 there. */
+ * drops a little when warm-up ends. AdamW's first step has number 0 there, NVIDIA's LAMB's (lamb_schedulers.py, PolyWarmUpScheduler) number 1. */
 static double rate_from_zero(const schedule *s, int64_t k, double power) {
-    double done = (double)(k - 1);
-    if (k - 1 < s->warmup_steps) return s->peak * done / (double)s->warmup_steps;
+    int64_t number = s->counts_from_one ? k : k - 1;
+    double done = (double)number;
+    if (number < s->warmup_steps) return s->peak * done / (double)s->warmup_steps;
     return s->peak * pow(1 - done / (double)s->steps, power);
 }
 

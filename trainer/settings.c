@@ -26,12 +26,14 @@ static const option_spec table[] = {
       .help = "sequences of one step, over all ranks", .group = "Batch" },
     { "micro-batch", OPTION_INT, AT(micro_batch), 1, 1 << 16, "4", .unit = "sequences",
       .help = "sequences computed at once; global-batch is a multiple of it" },
+    { "optimizer", OPTION_CHOICE, AT(optimizer), .initial = "adamw", .choices = "adamw|lamb",
+      .help = "how weights follow gradients; lamb is for batches of thousands", .group = "Optimizer" },
     { "schedule", OPTION_CHOICE, AT(schedule), .initial = "linear", .choices = "linear|polynomial|cosine|constant",
-      .help = "learning rate after warm-up", .group = "Optimizer" },
+      .help = "learning rate after warm-up" },
     { "decay-from", OPTION_CHOICE, AT(decay_from), .initial = "warmup", .choices = "warmup|zero",
       .help = "where the decay begins; zero is the published recipes' form" },
-    { "power", OPTION_REAL, AT(power), 0, 100, "1",
-      .help = "exponent of schedule polynomial" },
+    { "power", OPTION_REAL, AT(power), -1, 100, "-1",
+      .help = "exponent of schedule polynomial; -1: 1 with adamw, 0.5 with lamb" },
     { "learning-rate", OPTION_REAL, AT(learning_rate), 0, 10, "1e-4",
       .help = "highest learning rate" },
     { "warmup-steps", OPTION_INT, AT(warmup_steps), 0, 1e12, "0", .unit = "steps",
@@ -130,6 +132,8 @@ int settings_check(settings *s, const options *o, int ranks, error *e) {
     if (check_batch(s, ranks, e)) return e->code;
     if (s->dropout < 0 && s->dropout > -1)
         return error_set(e, EXIT_USAGE, "dropout: %g is not accepted; give 0 to 0.99, or -1 for the model's own", s->dropout);
+    if (s->power < 0 && s->power > -1)
+        return error_set(e, EXIT_USAGE, "power: %g is not accepted; give 0 to 100, or -1 for the optimizer's own", s->power);
     bool declines = s->schedule == SCHEDULE_LINEAR || s->schedule == SCHEDULE_POLYNOMIAL;
     if (s->decay_from == DECAY_FROM_ZERO && !declines)
         return error_set(e, EXIT_USAGE, "decay-from: zero goes with schedule linear or polynomial only; leave it out or change the schedule");
@@ -140,14 +144,15 @@ int settings_schedule(const settings *s, int64_t steps, schedule *out, error *e)
     if (s->warmup_steps > steps && steps > 0)
         return error_set(e, EXIT_USAGE, "warmup-steps: %lld are more than the %lld steps of training; give at most %lld",
                          (long long)s->warmup_steps, (long long)steps, (long long)steps);
-    *out = (schedule){ .kind = s->schedule, .decay_from = s->decay_from, .peak = s->learning_rate, .power = s->power,
+    *out = (schedule){ .kind = s->schedule, .decay_from = s->decay_from, .peak = s->learning_rate,
+                       .power = s->power >= 0 ? s->power : s->optimizer == OPTIMIZER_LAMB ? 0.5 : 1, .counts_from_one = s->optimizer == OPTIMIZER_LAMB,
                        .warmup_steps = s->warmup_steps, .steps = steps };
     return 0;
 }
 
-adamw_settings settings_adamw(const settings *s, bool nsp) {
-    return (adamw_settings){ .beta1 = s->beta1, .beta2 = s->beta2, .epsilon = s->epsilon, .weight_decay = s->weight_decay,
-                             .clip_norm = s->clip_norm, .bias_correction = s->bias_correction, .nsp = nsp };
+optimizer_settings settings_optimizer(const settings *s, bool nsp) {
+    return (optimizer_settings){ .beta1 = s->beta1, .beta2 = s->beta2, .epsilon = s->epsilon, .weight_decay = s->weight_decay,
+                             .clip_norm = s->clip_norm, .bias_correction = s->bias_correction, .nsp = nsp, .kind = s->optimizer };
 }
 
 /* The text after "key: " on its line, as long as *bytes; NULL when the YAML does not have the key. Both texts come from options_yaml(), so

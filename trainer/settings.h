@@ -4,14 +4,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/options.h"        /* options, option_interval */
-#include "trainer/optimizer.h"   /* schedule, adamw_settings */
+#include "trainer/optimizer.h"   /* schedule, optimizer_settings */
 
 typedef struct settings {
     char *data, *model, *init_from, *output, *resume, *dump_order;
     int64_t steps;                       /* -1: epochs decides */
     double epochs;                       /* 0: steps decides */
     int64_t global_batch, micro_batch;
-    int schedule, decay_from;
+    int optimizer, schedule, decay_from;
     double learning_rate, power, weight_decay, beta1, beta2, epsilon, clip_norm;
     int64_t warmup_steps;
     bool bias_correction;
@@ -30,7 +30,7 @@ int settings_check(settings *s, const options *o, int ranks, error *e);
 
 /* The schedule over T steps. EXIT_USAGE when the warm-up is longer than the run. */
 int settings_schedule(const settings *s, int64_t steps, schedule *out, error *e);
-adamw_settings settings_adamw(const settings *s, bool nsp);
+optimizer_settings settings_optimizer(const settings *s, bool nsp);
 
 /* Every key of the effective configuration that differs from the YAML text a checkpoint was made with and may not change: EXIT_USAGE listing
  * both values. Paths (data, model) are not compared: their contents are, elsewhere. */

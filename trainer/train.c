@@ -3,16 +3,20 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include "base/ledger.h"
 #include "base/timer.h"
+#include "trainer/memory.h"
 #include "trainer/signals.h"
 #include "trainer/train.h"
+#include "trainer/work.h"
 
 static void load_batches(trainer *t, int64_t step) {
     error e = {0};
+    int before = ledger_enter(LEDGER_DATA);
     for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++)
         if (loader_batch(t->loader, step, (int64_t)(t->leaves.begin + i), t->batch[i], &e)) fail(e.code, "%s", e.text);
     if (t->order_file) loader_dump(t->loader, step, t->order_file);
+    ledger_leave(before);
 }
 
 static bool due(option_interval every, int64_t steps, double seconds) {
@@ -35,7 +39,9 @@ static void global_counts(trainer *t, int64_t count[COUNTS]) {
         option_interval every = t->settings.checkpoint_every;
         count[COUNT_SAVE] = every.steps > 0 ? (t->step + 1) % every.steps == 0 : due(every, 0, now - t->saved_at);
     }
+    int before = ledger_enter(LEDGER_EXCHANGE);
     comm_sum_i64(t->comm, count, COUNTS);
+    ledger_leave(before);
 }
 
 static double per(double sum, int64_t count) { return count > 0 ? sum / (double)count : 0; }
@@ -50,9 +56,11 @@ static void add_losses(trainer *t, const int64_t count[COUNTS], step_metrics *s)
         correct[0] += t->result[i].mlm_correct;
         correct[1] += t->result[i].nsp_correct;
     }
+    int before = ledger_enter(LEDGER_EXCHANGE);
     tree_sum_f64(t->losses, leaves, 2);
     comm_tree_sum_f64(t->comm, t->losses, 2);
     comm_sum_i64(t->comm, correct, 2);
+    ledger_leave(before);
     s->mlm_loss = per(t->losses[0], count[COUNT_MASKED]);
     s->nsp_loss = per(t->losses[1], count[COUNT_PAIRS]);
     s->loss = s->mlm_loss + s->nsp_loss;
@@ -73,20 +81,36 @@ static void mark_touched(trainer *t) {
 /* Collective. Losses, gradients of all leaves, their sum: this rank's slices of it. The last leaf's buckets travel while it is computed. */
 static void sum_gradients(trainer *t, loss_scale scale) {
     size_t leaves = t->leaves.end - t->leaves.begin;
-    mover_begin(t->mover);
-    mark_touched(t);
     for (size_t i = 0; i < leaves; i++) {
         bool last = i + 1 == leaves;
-        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);
-        network_backward(t->network, t->weights, t->batch[i], tree_next(t->tree), last ? mover_progress(t->mover) : NULL);
+        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);      /* the last step's new weights come in meanwhile */
+        if (i == 0) {
+            mover_begin(t->mover);
+            mark_touched(t);
+        }
+        bool add;
+        float *gradients = tree_next(t->tree, &add);
+        network_backward(t->network, t->weights, t->batch[i], gradients, add, last ? mover_progress(t->mover) : NULL);
+        int before = ledger_enter(LEDGER_EXCHANGE);
         if (!last) tree_push(t->tree);
+        ledger_leave(before);
     }
     mover_finish(t->mover);
+}
+
+/* This rank's line of the ledger; FLOPs are those of its leaves. */
+static void write_ledger(const trainer *t, int64_t step, const step_result *r) {
+    char fields[160];
+    double flops = 0;
+    for (size_t i = 0; i < t->leaves.end - t->leaves.begin; i++) flops += work_flops(t->model, t->batch[i]);
+    snprintf(fields, sizeof fields, "\"step\": %" PRId64 ", \"tokens\": %" PRId64 ", \"flops\": %.0f", step + 1, r->count[COUNT_TOKENS], flops);
+    ledger_line(fields);
 }
 
 void train_step(trainer *t, int64_t step, step_result *r) {
     step_metrics *s = &r->metrics;
     double began = timer_now();
+    ledger_reset();
     (void)exchange_counted(t->exchange);           /* a checkpoint's messages are not this step's */
     load_batches(t, step);
     s->data_wait_seconds = timer_now() - began;
@@ -100,10 +124,10 @@ void train_step(trainer *t, int64_t step, step_result *r) {
     s->grad_norm = optimizer_step(t->optimizer, t->exchange, exchange_gradients(t->exchange), t->weights, s->learning_rate);
     r->diverged = !isfinite(s->grad_norm);
     if (r->diverged) return;
-    exchange_finish(t->exchange);
     r->moved = exchange_counted(t->exchange);
     s->exchange_wait_seconds = r->moved.wait_seconds;
     s->step_seconds = timer_now() - began;
+    if (ledger_on) write_ledger(t, step, r);
 }
 
 /* Collective. What each rank computed and waited since the last report; the one that holds up the others says so itself. */
@@ -125,9 +149,7 @@ static void report(trainer *t, step_result *r) {
     step_metrics *s = &r->metrics;
     bool log = t->step % t->settings.log_every == 0 || t->step == t->total || t->step == 1;
     if (log) {
-        struct rusage usage;
-        getrusage(RUSAGE_SELF, &usage);
-        s->peak_memory_bytes = (int64_t)usage.ru_maxrss * 1024;
+        s->peak_memory_bytes = memory_peak_bytes();
         comm_max_i64(t->comm, &s->peak_memory_bytes, 1);
         judge_pace(t, s);
     }
@@ -138,13 +160,20 @@ static void report(trainer *t, step_result *r) {
     if (t->metrics) metrics_step(t->metrics, s, log);
 }
 
+/* Collective. All weights are there on all ranks, and the same. */
+static int check_weights(trainer *t) {
+    error e = {0};
+    exchange_finish(t->exchange);
+    weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
+    return comm_agree(t->comm, &e);
+}
+
 /* Collective. Ranks' weights are compared first: a checkpoint never holds weights that ranks do not share. 0, EXIT_MACHINE (ranks differ),
  * EXIT_UNSAVED (missed too often). A single miss is a warning: the next due checkpoint tries again. */
 static int save(trainer *t, const step_metrics *s) {
     enum { MISSES = 3 };
     error e = {0};
-    weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
-    int code = comm_agree(t->comm, &e);
+    int code = check_weights(t);
     if (code) return code;
     checkpoint_job job = trainer_checkpoint_job(t);
     checkpoint_state state = { .step = t->step, .next_step = t->step, .seed = (uint64_t)t->settings.seed, .learning_rate = s->learning_rate,
@@ -174,6 +203,7 @@ static void write_status(trainer *t, const char *state, int code) {
 /* Collective. The last checkpoint, then the verdict on disk. */
 static int finish(trainer *t, int code, const step_metrics *s) {
     bool good = code == EXIT_DONE || code == EXIT_STOPPED;
+    exchange_finish(t->exchange);
     if (good && t->saved_step != t->step) {
         int saved = save(t, s);
         if (saved) code = saved;
@@ -201,6 +231,8 @@ static int say_diverged(trainer *t, const step_metrics *s) {
 int train(trainer *t) {
     step_result r = {0};
     int code = 0;
+    const char *ledger = getenv("BERT_LEDGER");
+    if (ledger && *ledger && t->comm->rank == 0) ledger_begin(ledger);
     write_status(t, "running", 0);
     t->started = t->saved_at = timer_now();
     while (!code && t->step < t->total) {
@@ -213,14 +245,11 @@ int train(trainer *t) {
         t->step++;
         pace_add(&t->pace, r.metrics.step_seconds, r.metrics.exchange_wait_seconds);
         report(t, &r);
-        if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) {
-            error e = {0};
-            weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
-            code = comm_agree(t->comm, &e);
-        }
+        if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) code = check_weights(t);
         bool stop = r.count[COUNT_STOP] > 0 || r.count[COUNT_TIME_UP] > 0;
         if (!code && r.count[COUNT_SAVE] > 0 && !stop && t->step < t->total) code = save(t, &r.metrics);
         if (!code && stop && t->step < t->total) code = EXIT_STOPPED;
     }
+    ledger_end();
     return finish(t, code, &r.metrics);
 }

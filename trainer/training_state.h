@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include "base/fail.h"            /* error */
 #include "trainer/model.h"        /* model */
-#include "trainer/optimizer.h"    /* adamw_settings */
+#include "trainer/optimizer.h"    /* optimizer_settings */
 
 enum { TRAINING_STATE_VERSION = 1 };
 
@@ -21,7 +21,7 @@ typedef struct training_state {
     int64_t step, next_step, adam_step;
     uint64_t seed;
     double learning_rate, loss;
-    adamw_settings settings;
+    optimizer_settings settings;
     const char *config_yaml;             /* borrowed; not read back */
 } training_state;
 

@@ -71,7 +71,7 @@ static void begin(scene *s) {
     s->m = model_new(&read);
     s->p = plan_new(world->size, s->m->gradient_elements, s->m->bucket, s->m->buckets);
     s->x = exchange_new(world, s->p, NULL);
-    adamw_settings settings = {0.9, 0.999, 1e-6, 0.01, 1.0, true, true};
+    optimizer_settings settings = {0.9, 0.999, 1e-6, 0.01, 1.0, true, true, OPTIMIZER_ADAMW};
     s->o = optimizer_new(s->m, s->p, world->rank, &settings);
     s->job = (checkpoint_job){world, s->x, s->m, s->o, s->v, true, STRIP_AUTO, 32, world->rank ? NULL : &s->run, "steps: 9\n", "test kernels", "0123abcd",
                               must_zalloc(s->m->weight_elements, sizeof(float)), must_zalloc(s->m->gradient_elements, sizeof(float))};

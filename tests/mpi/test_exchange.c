@@ -78,8 +78,9 @@ static void check_sum(const plan *p, exchange *x, int leaves, bool rounded) {
     tree *t = tree_new(p->elements, (int)(mine.end - mine.begin), exchange_gradients(x));
     exchange_begin(x);
     for (size_t i = mine.begin; i < mine.end; i++) {
-        float *g = tree_next(t);
-        for (size_t e = 0; e < p->elements; e++) g[e] = leaf_value(i, e);
+        bool add;
+        float *g = tree_next(t, &add);
+        for (size_t e = 0; e < p->elements; e++) g[e] = add ? g[e] + leaf_value(i, e) : leaf_value(i, e);
         for (size_t row = 0; row * ROW < rows.end - rows.begin; row++)
             if (touches(i, row)) exchange_touched(x)[row / 64] |= 1ull << row % 64;
         if (i + 1 < mine.end) tree_push(t);
@@ -105,6 +106,10 @@ static void check_gather(const plan *p, exchange *x, float *weights, size_t elem
         for (size_t e = s.begin; e < s.end; e++) weights[e] = leaf_value(leaf, e);
         exchange_gather_start(x, b, weights);
         exchange_poll(x);
+    }
+    for (int b = 0; b < p->buckets; b++) {                      /* awaited in another order than they were started */
+        exchange_await(x, b);
+        for (size_t e = p->bucket[b].begin; e < p->bucket[b].end; e++) CHECK(weights[e] == leaf_value(leaf, e), "awaited, element %zu: %a", e, weights[e]);
     }
     exchange_finish(x);
     for (size_t e = 0; e < elements; e++) CHECK(weights[e] == leaf_value(leaf, e), "gather, element %zu: %a, not %a", e, weights[e], leaf_value(leaf, e));

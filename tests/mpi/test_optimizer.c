@@ -42,8 +42,18 @@ static float first_weight(size_t i) {
 
 typedef struct reference { double w[N], m[N], v[N]; } reference;
 
-static double reference_step(reference *r, int s, const adamw_settings *a, double rate) {
-    double norm = 0, t = s + 1;
+/* LAMB: rate times |w| / |u| in tensors with decay, rate in the others. */
+static double factor_of(const reference *r, const double *u, int tensor_index, const optimizer_settings *a) {
+    double weights = 0, direction = 0;
+    const tensor *t = &tensors[tensor_index];
+    if (a->kind == OPTIMIZER_ADAMW || t->decay == DECAY_NO || a->weight_decay == 0) return 1;
+    for (size_t i = t->offset; i < t->offset + t->count; i++) weights += r->w[i] * r->w[i], direction += u[i] * u[i];
+    return weights > 0 && direction > 0 ? sqrt(weights / direction) : 1;
+}
+
+static double reference_step(reference *r, int s, const optimizer_settings *a, double rate) {
+    static double u[N];
+    double norm = 0, t = s + 1, factor[4];
     int which;
     for (size_t i = 0; i < N; i++) {
         double g = gradient(s, i) + (i < 3 * PLAN_BLOCK ? gradient(s, N + i) : 0);
@@ -58,8 +68,11 @@ static double reference_step(reference *r, int s, const adamw_settings *a, doubl
         r->v[i] = a->beta2 * r->v[i] + (1 - a->beta2) * g * g;
         double m = r->m[i], v = r->v[i];
         if (a->bias_correction) m /= 1 - pow(a->beta1, t), v /= 1 - pow(a->beta2, t);
-        r->w[i] -= rate * (m / (sqrt(v) + a->epsilon) + (tensors[which].decay == DECAY_YES ? a->weight_decay * r->w[i] : 0));
+        u[i] = m / (sqrt(v) + a->epsilon) + (tensors[which].decay == DECAY_YES ? a->weight_decay * r->w[i] : 0);
     }
+    for (int i = 0; i < 4; i++) factor[i] = factor_of(r, u, i, a);
+    for (size_t i = 0; i < N; i++)
+        if (in_tensor(i, &which) && (a->nsp || !tensors[which].only_nsp)) r->w[i] -= rate * factor[which] * u[i];
     return norm;
 }
 
@@ -74,7 +87,7 @@ static void sum(exchange *x) {
     exchange_finish(x);
 }
 
-static void run(comm *c, const char *name, adamw_settings a) {
+static void run(comm *c, const char *name, optimizer_settings a) {
     model m = { .tensor = tensors, .tensors = 4, .weight_elements = N, .gradient_elements = ALL, .decoder_offset = N, .bucket = buckets, .buckets = 3 };
     plan *p = plan_new(c->size, ALL, buckets, 3);
     exchange *x = exchange_new(c, p, NULL);
@@ -113,8 +126,9 @@ int main(int argc, char **argv) {
     comm *c = comm_start(&argc, &argv);
     error e = {0};
     if (kernels_start(-1, &e)) return error_print(&e);
-    const adamw_settings usual = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-6, .weight_decay = 0.01, .clip_norm = 1, .bias_correction = true, .nsp = true };
-    adamw_settings a = usual;
+    const optimizer_settings usual = { .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-6, .weight_decay = 0.01, .clip_norm = 1,
+                                       .bias_correction = true, .nsp = true };
+    optimizer_settings a = usual;
     run(c, "usual", a);
     a.clip_norm = 0;
     run(c, "no clipping", a);
@@ -124,6 +138,14 @@ int main(int argc, char **argv) {
     run(c, "no bias correction", a);
     a = usual, a.nsp = false;
     run(c, "no NSP", a);
+    a = usual, a.kind = OPTIMIZER_LAMB;
+    run(c, "LAMB", a);
+    a.bias_correction = false, a.clip_norm = 0;
+    run(c, "LAMB without bias correction and clipping", a);
+    a = usual, a.kind = OPTIMIZER_LAMB, a.weight_decay = 0;
+    run(c, "LAMB without decay", a);
+    a = usual, a.kind = OPTIMIZER_LAMB, a.nsp = false;
+    run(c, "LAMB without NSP", a);
     int64_t any = bad;
     comm_max_i64(c, &any, 1);
     return comm_finish(c, (int)any);

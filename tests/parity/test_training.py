@@ -1,4 +1,5 @@
-"""50 steps of bert-pretrain against torch in float64: the loss of every step within 2e-5, on the rows that --dump-order names.
+"""50 steps of bert-pretrain against torch in float64: the loss of every step within 2e-5, on the rows that --dump-order names; and 20 of LAMB,
+written out here in NumPy by the rules of NVIDIA's FusedLAMB, under its schedule.
 
 The reference is Hugging Face's BertForPreTraining with torch.optim.AdamW; both sides start from one folder of weights. The order of rows is
 worked out here anew from DESIGN's rules. Then the reference is made wrong in one thing at a time; each must be seen.
@@ -134,24 +135,28 @@ def groups(model, decay, everything):
     return [{"params": [p for n, p in named if plain(n)], "weight_decay": 0.0}, {"params": [p for n, p in named if not plain(n)], "weight_decay": decay}]
 
 
+def loss_of(model, data, rows, micro_means=False):
+    ids, mask, segments, positions, labels, nsp = data
+    entropy, t = torch.nn.functional.cross_entropy, lambda a: torch.from_numpy(a[rows].astype("i8"))
+    wanted = torch.full((len(rows), S), -100)
+    for i, r in enumerate(rows):
+        for at, label in zip(positions[r], labels[r]):
+            if at > 0:
+                wanted[i, at] = int(label)
+    out = model(input_ids=t(ids), attention_mask=t(mask), token_type_ids=t(segments))
+    cut = [slice(i, i + MICRO) for i in range(0, BATCH, MICRO)] if micro_means else [slice(0, BATCH)]
+    return sum(entropy(out.prediction_logits[c].reshape(-1, V), wanted[c].reshape(-1)) + entropy(out.seq_relationship_logits[c], t(nsp)[c])
+               for c in cut) / len(cut)
+
+
 def reference(data, order, losses64=None, gelu="gelu", norm_eps=1e-12, decay=0.01, everything=False, epsilon=1e-6, micro_means=False):
     """Losses of every step; ends early once they differ from losses64 by more than the tolerance."""
-    ids, mask, segments, positions, labels, nsp = data
     config = BertConfig.from_pretrained(f"{TMP}/first", hidden_dropout_prob=0, attention_probs_dropout_prob=0, hidden_act=gelu, layer_norm_eps=norm_eps)
     model = BertForPreTraining.from_pretrained(f"{TMP}/first", config=config, attn_implementation="eager").double().train()
     optimizer = torch.optim.AdamW(groups(model, decay, everything), betas=(0.9, 0.999), eps=epsilon)
-    losses, entropy = [], torch.nn.functional.cross_entropy
+    losses = []
     for k, rows in enumerate(order, 1):
-        t = lambda a: torch.from_numpy(a[rows].astype("i8"))
-        wanted = torch.full((len(rows), S), -100)
-        for i, r in enumerate(rows):
-            for at, label in zip(positions[r], labels[r]):
-                if at > 0:
-                    wanted[i, at] = int(label)
-        out = model(input_ids=t(ids), attention_mask=t(mask), token_type_ids=t(segments))
-        cut = [slice(i, i + MICRO) for i in range(0, BATCH, MICRO)] if micro_means else [slice(0, BATCH)]
-        loss = sum(entropy(out.prediction_logits[c].reshape(-1, V), wanted[c].reshape(-1)) + entropy(out.seq_relationship_logits[c], t(nsp)[c])
-                   for c in cut) / len(cut)
+        loss = loss_of(model, data, rows, micro_means)
         losses.append(float(loss.detach()))
         if losses64 and abs(losses[-1] - losses64[k - 1]) > TOLERANCE:
             break
@@ -162,6 +167,53 @@ def reference(data, order, losses64=None, gelu="gelu", norm_eps=1e-12, decay=0.0
             group["lr"] = rate(k)
         optimizer.step()
     return losses
+
+
+def lamb_rate(k, steps, peak, warmup):
+    """NVIDIA's PolyWarmUpScheduler, degree 0.5."""
+    return peak * k / warmup if k < warmup else peak * (1 - k / steps) ** 0.5
+
+
+class Lamb:
+    """apex/optimizers/fused_lamb.py: clip, moments (grad_averaging), bias correction, decay in the direction, trust ratio where there is decay."""
+    def __init__(self, model, decay=0.01, ratio=True):
+        self.t, self.ratio = 0, ratio
+        self.rows = [(p, 0.0 if n.endswith(".bias") or "LayerNorm" in n else decay, np.zeros(p.shape), np.zeros(p.shape)) for n, p in model.named_parameters()]
+
+    def step(self, rate):
+        self.t += 1
+        norm = np.sqrt(sum((p.grad.numpy() ** 2).sum() for p, *_ in self.rows))
+        for p, decay, m, v in self.rows:
+            w, g = p.detach().numpy(), p.grad.numpy() / max(1.0, norm)
+            m += 0.1 * (g - m)
+            v += 0.001 * (g * g - v)
+            u = m / (1 - 0.9 ** self.t) / (np.sqrt(v / (1 - 0.999 ** self.t)) + 1e-6) + decay * w
+            lengths = np.linalg.norm(w), np.linalg.norm(u)
+            w -= rate * (lengths[0] / lengths[1] if self.ratio and decay and min(lengths) > 0 else 1.0) * u
+
+
+def check_lamb(data, order):
+    steps = 20
+    run(["--quiet", "--data", "data", "--init-from", "first", "--output", "lamb", "--optimizer", "lamb", "--schedule", "polynomial", "--decay-from", "zero",
+         "--steps", str(steps), "--global-batch", str(BATCH), "--micro-batch", str(MICRO), "--learning-rate", "2e-3", "--warmup-steps", "5", "--dropout", "0",
+         "--log-every", "1"], np_ranks=2)
+    ours = [json.loads(line) for line in open(f"{TMP}/lamb/metrics.jsonl")]
+    rates = [lamb_rate(k, steps, 2e-3, 5) for k in range(1, steps + 1)]
+    far = max(abs(m["learning_rate"] - r) for m, r in zip(ours, rates))
+    worst, plain = 0.0, 0.0
+    for ratio in (True, False):
+        model = BertForPreTraining.from_pretrained(f"{TMP}/first", attn_implementation="eager").double().eval()
+        optimizer = Lamb(model, ratio=ratio)
+        for m, rows, rate in zip(ours, order, rates):
+            loss = loss_of(model, data, rows)
+            if ratio: worst = max(worst, abs(m["loss"] - loss.item()))
+            else: plain = max(plain, abs(m["loss"] - loss.item()))
+            model.zero_grad()
+            loss.backward()
+            optimizer.step(rate)
+    print(f"LAMB: {len(ours)} steps, loss {ours[0]['loss']:.4f} to {ours[-1]['loss']:.4f}, largest difference {worst:.2e}, of rates {far:.1e}; without the trust "
+          f"ratio {plain:.2e}")
+    return len(ours) == steps and worst <= TOLERANCE and far < 1e-12 and plain > TOLERANCE
 
 
 MUTATIONS = {
@@ -195,6 +247,7 @@ def main():
         seen = abs(wrong[-1] - ours[len(wrong) - 1])
         print(f"  {name}: {'seen' if seen > TOLERANCE else 'NOT SEEN'} at step {len(wrong)}, difference {seen:.2e}")
         failed |= seen <= TOLERANCE
+    failed |= not check_lamb(data, order)
     diverge()
     sys.exit(failed)
 

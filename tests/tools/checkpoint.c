@@ -16,7 +16,7 @@ static comm *world;
 
 static int save(model *m, float *weights, const vocab *v, bool lowercase, const char *path, int64_t step, error *e) {
     run_folder run;
-    adamw_settings settings = {0.9, 0.999, 1e-6, 0.01, 1.0, true, true};
+    optimizer_settings settings = {0.9, 0.999, 1e-6, 0.01, 1.0, true, true, OPTIMIZER_ADAMW};
     checkpoint_state state = {step, step, 12345, 1e-4, 9.0};
     char name[64];
     int code = run_folder_open(&run, path, e);

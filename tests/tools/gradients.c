@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
     network *n = network_new(m, &(network_limits){.sequences = b->sequences, .tokens = b->tokens, .masked = b->masked, .seq_length = b->seq_length});
     leaf_result r;
     network_forward(n, weights, b, scale, &r);
-    network_backward(n, weights, b, gradients, NULL);
+    network_backward(n, weights, b, gradients, false, NULL);
     FILE *f = must_open(argv[4], "wb");
     fwrite(&r, sizeof r, 1, f);
     float *lookup = must_alloc(m->tensor[m->word].count, sizeof *lookup);

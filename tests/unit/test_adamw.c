@@ -1,4 +1,4 @@
-/* tests/unit/test_adamw.c - the AdamW kernel at every level against its double reference. */
+/* tests/unit/test_adamw.c - the kernels of AdamW and LAMB at every level against their double references. */
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -89,8 +89,51 @@ static void test_sum_of_squares(void **state) {
         if (supported(level) && sum_of_squares_at(level, N, a.g) != base) fail_msg("level %d: other bits than base", level);
 }
 
+static void near(const char *what, int level, int i, double got, double wanted, double room) {
+    if (!(fabs(got - wanted) <= room)) fail_msg("level %d, %s[%d]: %.9g, wanted %.9g", level, what, i, got, wanted);
+}
+
+static void test_lamb_equals_reference(void **state) {
+    (void)state;
+    const adamw_step step = { .clip = 0.37, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-6, .step = 2.5, .root = 1.7, .shrink = 0.01 };
+    static arrays wanted;
+    fill(&wanted);
+    lamb_squares sums = lamb_direction_at(0, &step, N - 5, wanted.w, wanted.m, wanted.v, wanted.g);     /* no multiple of any vector */
+    lamb_move_at(0, &step, 1e-2, N - 5, wanted.w, wanted.m, wanted.v);
+    for (int level = 1; level <= 3; level++) {
+        static arrays got;
+        if (!supported(level)) continue;
+        fill(&got);
+        lamb_squares found = lamb_direction_at(level, &step, N - 5, got.w, got.m, got.v, got.g);
+        near("sum of weights", level, 0, found.weights, sums.weights, 1e-12 * sums.weights);
+        near("sum of directions", level, 0, found.direction, sums.direction, 1e-6 * sums.direction);
+        lamb_move_at(level, &step, 1e-2, N - 5, got.w, got.m, got.v);
+        for (int i = 0; i < N; i++) {
+            near("w", level, i, got.w[i], wanted.w[i], 1e-6 * fabs((double)wanted.w[i]) + 1e-7);
+            near("m", level, i, got.m[i], wanted.m[i], 3e-7 * fabs((double)wanted.m[i]));
+            near("v", level, i, got.v[i], wanted.v[i], 3e-7 * fabs((double)wanted.v[i]));
+        }
+    }
+}
+
+/* w 3, no moments, g 2: m 0.2, v 0.004, corrected 2 and 4: u = 2 / (2 + 0.5) + 0.1 * 3. */
+static void test_lamb_by_hand(void **state) {
+    (void)state;
+    const adamw_step step = { .clip = 1, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 0.5, .step = 1 / (1 - 0.9), .root = 1 / sqrt(1 - 0.999), .shrink = 0.1 };
+    for (int level = 0; level <= 3; level++) {
+        float w = 3, m = 0, v = 0, g = 2;
+        if (!supported(level)) continue;
+        lamb_squares sums = lamb_direction_at(level, &step, 1, &w, &m, &v, &g);
+        near("w^2", level, 0, sums.weights, 9, 1e-12);
+        near("u^2", level, 0, sums.direction, 1.1 * 1.1, 1e-6);
+        lamb_move_at(level, &step, 0.01, 1, &w, &m, &v);
+        near("w", level, 0, w, 3 - 0.01 * 1.1, 4e-7);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_levels_equal_reference), cmocka_unit_test(test_first_step_by_hand),
-                                        cmocka_unit_test(test_zeros_stay_zero), cmocka_unit_test(test_sum_of_squares) };
+                                        cmocka_unit_test(test_zeros_stay_zero), cmocka_unit_test(test_sum_of_squares),
+                                        cmocka_unit_test(test_lamb_equals_reference), cmocka_unit_test(test_lamb_by_hand) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,13 +166,43 @@ static void bits_of_an_element(void **state) {
     free_problem(&p), free_problem(&q);
 }
 
+/* Every row once, in steps, when it is complete: each is doubled. n past what a tile holds whole, too. */
+typedef struct doubling { const problem *p; int seen[500]; } doubling;
+
+static void double_rows(void *context, size_t first, size_t rows) {
+    doubling *d = context;
+    if (first % GEMM_STEP != 0 || rows > GEMM_STEP) fail_msg("rows %zu, %zu of them", first, rows);
+    for (size_t r = first; r < first + rows; r++) {
+        d->seen[r]++;
+        for (size_t i = 0; i < d->p->job.n; i++) d->p->c[r * d->p->job.ldc + i] *= 2;
+    }
+}
+
+static void whole_rows(void **state) {
+    (void)state;
+    static const size_t n[] = {70, 600, 1100};
+    for (int i = 0; i < 6; i++) {
+        float beta = i < 3 ? 0.0f : 1.0f;
+        problem p = new_problem(450, n[i % 3], 20, 1, false, true, beta, GEMM_BIAS), q = new_problem(450, n[i % 3], 20, 1, false, true, beta, GEMM_BIAS);
+        doubling d = {.p = &p};
+        omp_set_num_threads(1 + i % 2);
+        p.job.rows_done = double_rows, p.job.context = &d;
+        gemm_run(&p.job, 1), gemm_run(&q.job, 1);
+        for (size_t r = 0; r < 450; r++) {
+            assert_int_equal(d.seen[r], 1);
+            for (size_t c = 0; c < n[i % 3]; c++) assert_true(p.c[r * p.job.ldc + c] == 2 * q.c[r * q.job.ldc + c]);
+        }
+        free_problem(&p), free_problem(&q);
+    }
+}
+
 static void count_call(void *context) { ++*(int *)context; }
 
 static void polls(void **state) {
     (void)state;
     int calls = 0;
     omp_set_num_threads(1);
-    problem p = new_problem(30, 640, 20, 1, false, true, 0, GEMM_PLAIN);
+    problem p = new_problem(1000, 40, 20, 1, false, true, 0, GEMM_PLAIN);
     gemm_set_poll(count_call, &calls);
     gemm_run(&p.job, 1);
     gemm_set_poll(NULL, NULL);
@@ -199,7 +229,7 @@ static void refuses_ways(void **state) {
 int main(void) {
     const struct CMUnitTest start[] = {cmocka_unit_test(refuses_ways)};
     const struct CMUnitTest tests[] = {cmocka_unit_test(edges), cmocka_unit_test(forms), cmocka_unit_test(large), cmocka_unit_test(adds_the_whole_sum),
-                                       cmocka_unit_test(polls)};
+                                       cmocka_unit_test(whole_rows), cmocka_unit_test(polls)};
     const struct CMUnitTest bits[] = {cmocka_unit_test(bits_of_an_element)};
     error e;
     unsetenv("BERT_ISA"), unsetenv("BERT_GEMM");

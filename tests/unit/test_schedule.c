@@ -55,10 +55,22 @@ static void test_published_form(void **state) {
     near(schedule_rate(&root, 10), 0.8 * sqrt(0.1), "polynomial from zero", 10);
 }
 
+/* NVIDIA's lamb_schedulers.py, PolyWarmUpScheduler: progress = step / T with step = 1, 2, ...: below the warm-up's share peak progress / share,
+ * else peak (1 - progress)^power. */
+static void test_nvidia_form(void **state) {
+    (void)state;
+    schedule s = make(SCHEDULE_POLYNOMIAL, DECAY_FROM_ZERO, 0.5);
+    s.counts_from_one = true;
+    for (int64_t k = 1; k <= 10; k++) {
+        double progress = (double)k / 10, share = 0.4;
+        near(schedule_rate(&s, k), 0.8 * (progress < share ? progress / share : sqrt(1 - progress)), "NVIDIA's polynomial", k);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_warmup_is_linear_and_meets_the_decay), cmocka_unit_test(test_decay_after_warmup),
-        cmocka_unit_test(test_no_warmup_starts_at_the_peak), cmocka_unit_test(test_published_form),
+        cmocka_unit_test(test_no_warmup_starts_at_the_peak), cmocka_unit_test(test_published_form), cmocka_unit_test(test_nvidia_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ static tensor tensors[] = {
     {.name = "bert.pooler.dense.bias", .rows = 1, .columns = 70, .vector = true, .offset = ROWS * COLUMNS + 360, .count = 70},
 };
 static model two = {.tensor = tensors, .tensors = 2, .weight_elements = ELEMENTS};
-static const training_state wanted = {10, 11, 9, 0xfedcba9876543210u, 1e-4, 7.5, {0.9, 0.999, 1e-6, 0.01, 1.0, true, true}, "steps: 10\n"};
+static const training_state wanted = {10, 11, 9, 0xfedcba9876543210u, 1e-4, 7.5, {0.9, 0.999, 1e-6, 0.01, 1.0, true, true, OPTIMIZER_ADAMW}, "steps: 10\n"};
 static float m[ELEMENTS], v[ELEMENTS], back[ELEMENTS];
 
 static char *at(const char *name) {

@@ -80,6 +80,22 @@ BODY void add_body(float *y, const float *x, size_t n) {
 }
 LEVELS(void, add, (float *y, const float *x, size_t n), (y, x, n))
 
+static float dot_ref(const float *x, const float *y, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * y[i];
+    return (float)sum;
+}
+
+BODY float dot_body(const float *x, const float *y, size_t n) {
+    float lane[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) lane[j] += x[i + j] * y[i + j];
+    for (size_t j = 0; i + j < n; j++) lane[j] += x[i + j] * y[i + j];
+    return lanes_sum(lane);
+}
+LEVELS(float, dot, (const float *x, const float *y, size_t n), (x, y, n))
+
 static void column_sums_ref(const float *x, float *out, size_t rows, size_t columns, size_t stride) {
     for (size_t i = 0; i < columns; i++) {
         double sum = 0;
@@ -110,5 +126,6 @@ void kernels_fill_elements(kernels *t, int level) {
     t->gelu_backward = LEVEL(gelu_backward, level);
     t->tanh = LEVEL(tanhs, level);
     t->add = LEVEL(add, level);
+    t->dot = LEVEL(dot, level);
     t->column_sums = LEVEL(column_sums, level);
 }

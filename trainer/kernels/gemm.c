@@ -1,31 +1,35 @@
 /* trainer/kernels/gemm.c - products cut into tiles, tiles over threads.
  *
- * A tile is up to TILE_ROWS rows by one strip of columns. It packs its own strip of b, one block of k after the other, into memory of its
- * thread, and reads a where it lies:
+ * First all threads pack b into panels of a shared memory; then they take tiles: up to BLOCK_ROWS rows of all columns that were packed
+ * (at most PIECE of them). A tile reads a where it lies, or packs its part of a transposed one, and keeps its rows of c in cache:
  *
- *            n ->   |strip|strip|                     for each block of k:      pack (block, strip) of b: stays in L2, a panel in L1
- *          +--------+-----+-----+                         for BLOCK_ROWS rows:  those rows of a stay in L2
- *     m    |        |tile |     |  TILE_ROWS                  for each panel, for each register tile: gemm_body.h
- *     |    +--------+-----+-----+                     the last block of k finishes the rows while they are in cache
+ *            n ->  | piece  | p. |                    for each block of k:  (rows, block) of a: stays in L2
+ *          +-------+--------+----+                        for each panel (stays in L1), for each register tile: gemm_body.h
+ *     m    | tile  |        |    |  BLOCK_ROWS        the last block of k finishes the rows while they are in cache
+ *     |    +-------+--------+----+
  *
- * Packing costs a thread about 0.3 cycles an element, its use TILE_ROWS / 32 or more: nothing is shared, nobody waits. */
+ * To pack b costs about 0.3 cycles an element, its use m / 32 and more; to turn a would cost as much, and gain nothing where it stays in L2. */
 #include "trainer/kernels/gemm.h"
 #include <assert.h>
 #include <omp.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ledger.h"
+#include "base/memory.h"
 #include "trainer/kernels/gemm_kernels.h"
 #include "trainer/kernels/kernels.h"
 
 enum {
-    MAX_JOBS = 8,
-    TILE_ROWS = 576,
-    ROW_STEP = 42,               /* whole register tiles of every set */
-    BLOCK_ROWS = 4 * ROW_STEP,
-    STRIP = 64, NARROW = 32,     /* columns */
-    FEW_TILES = 16,              /* of a run: then strips are narrow, so that threads end together */
-    BLAS_STRIP = 384, BLAS_ROWS = 192
+    MAX_JOBS = 8, MAX_PIECES = 64,
+    PIECE = 512, WHOLE_PIECE = 1024,         /* columns; where whole rows are to be finished, more */
+    ROW_STEP = GEMM_STEP,        /* whole register tiles of every set */
+    BLOCK_ROWS = 4 * ROW_STEP, WHOLE_ROWS = 2 * ROW_STEP,
+    TILES_A_THREAD = 4,          /* so that threads end together */
+    PACK_COLUMNS = 128,          /* of b, packed at a time */
+    SHARED = 4 << 20,            /* floats of packed b, made once at start; pages that are never needed are never there */
+    SERIAL_ROWS = 576, SERIAL_COLUMNS = 64,
+    BLAS_ROWS = 192, BLAS_COLUMNS = 384
 };
 
 static bool by_blas;
@@ -33,9 +37,11 @@ static gemm_kernels own;
 static int own_level = KERNELS_REF;
 static void (*poll_function)(void *);
 static void *poll_context;
-static _Thread_local alignas(64) float panels[GEMM_DEPTH * STRIP];
-static _Thread_local alignas(64) float whole[BLAS_ROWS * BLAS_STRIP];      /* a tile's sum before it is added to c */
-static_assert(BLAS_ROWS * BLAS_STRIP >= TILE_ROWS * STRIP, "a tile of either kind fits");
+static float *shared;            /* [SHARED] */
+static_assert(WHOLE_ROWS * WHOLE_PIECE >= BLAS_ROWS * BLAS_COLUMNS, "a tile of either kind fits into `whole`");
+static _Thread_local alignas(64) float rows_of_a[BLOCK_ROWS * GEMM_DEPTH];
+static _Thread_local alignas(64) float panels[GEMM_DEPTH * SERIAL_COLUMNS];
+static _Thread_local alignas(64) float whole[WHOLE_ROWS * WHOLE_PIECE];     /* a tile's sum before it is added to c */
 
 int gemm_start(error *e) {
     const char *wanted = getenv("BERT_GEMM");
@@ -49,6 +55,8 @@ int gemm_start(error *e) {
 void gemm_set_level(int level) {
     own_level = level;
     if (level > KERNELS_REF) own = gemm_kernels_of(level);
+    if (!shared) shared = memory_new(SHARED * sizeof *shared);
+    if (!shared) fail(EXIT_MACHINE, "out of memory: %zu bytes to multiply matrices", SHARED * sizeof *shared);
 }
 
 const char *gemm_name(void) { return by_blas ? gemm_blas_name() : "own"; }
@@ -108,26 +116,39 @@ static void finish(const gemm_job *j, size_t first, size_t rows) {
     }
 }
 
-/* A product of at most TILE_ROWS rows and STRIP columns, finished. */
-static void product_own(const gemm_job *j) {
-    size_t parts = parts_of(j), length = j->k / parts, blocks = cut(length, GEMM_DEPTH), depth = cut(length, blocks), last = parts * blocks - 1;
+typedef struct depths { size_t parts, part, blocks, block; } depths;     /* how k is cut: parts of b, blocks of a part, their lengths */
+
+static depths cut_depth(const gemm_job *j) {
+    size_t parts = parts_of(j), part = j->k / parts, blocks = cut(part, GEMM_DEPTH);
+    return (depths){parts, part, blocks, cut(part, blocks)};
+}
+
+/* Rows first .. first + rows - 1 of a, over block i of k, times the panels there: into c, or into `whole` until the sum is complete. */
+static void multiply_rows(const gemm_job *j, const depths *d, size_t i, size_t first, size_t rows, const float *packed, bool pack_a) {
+    size_t k = i / d->blocks * d->part + i % d->blocks * d->block, last = d->parts * d->blocks - 1;
     bool apart = j->beta != 0 && last > 0;               /* the whole sum first, then added */
-    gemm_block g = {.row_step = j->transpose_a ? 1 : j->lda, .k_step = j->transpose_a ? j->lda : 1, .n = j->n, .panels = panels,
-                    .ldc = apart ? STRIP : j->ldc};
-    for (size_t i = 0; i <= last; i++) {
-        size_t part = i / blocks, k = i % blocks * depth;
-        g.k = smaller(depth, length - k);
-        g.add = i > 0 || (j->beta != 0 && !apart);
-        own.pack(g.k, j->n, b_of(j, part) + (j->transpose_b ? k : k * j->ldb), j->ldb, j->transpose_b, panels);
-        for (size_t r = 0; r < j->m; r += BLOCK_ROWS) {
-            g.m = smaller(BLOCK_ROWS, j->m - r);
-            g.a = j->a + r * g.row_step + (part * length + k) * g.k_step;
-            g.c = (apart ? whole : j->c) + r * g.ldc;
-            own.block(&g);
-            if (i < last) continue;
-            if (apart) add_whole(j, r, g.m, STRIP);
-            finish(j, r, g.m);
-        }
+    gemm_block g = {.m = rows, .n = j->n, .k = smaller(d->block, d->part - i % d->blocks * d->block), .packed_a = pack_a,
+                    .row_step = j->transpose_a ? 1 : j->lda, .k_step = j->transpose_a ? j->lda : 1, .panels = packed,
+                    .add = i > 0 || (j->beta != 0 && !apart), .ldc = apart ? j->n : j->ldc};
+    g.a = j->a + first * g.row_step + k * g.k_step;
+    g.c = apart ? whole + first * j->n : j->c + first * j->ldc;
+    if (pack_a) {
+        own.pack_a(rows, g.k, g.a, j->lda, rows_of_a);
+        g.a = rows_of_a;
+    }
+    own.block(&g);
+    if (i < last) return;
+    if (apart) add_whole(j, first, rows, j->n);
+    finish(j, first, rows);
+}
+
+/* At most SERIAL_ROWS by SERIAL_COLUMNS. */
+static void product_own(const gemm_job *j) {
+    depths d = cut_depth(j);
+    for (size_t i = 0; i < d.parts * d.blocks; i++) {
+        size_t k = i % d.blocks * d.block;
+        own.pack_b(smaller(d.block, d.part - k), j->n, b_of(j, i / d.blocks) + (j->transpose_b ? k : k * j->ldb), j->ldb, j->transpose_b, panels);
+        for (size_t r = 0; r < j->m; r += BLOCK_ROWS) multiply_rows(j, &d, i, r, smaller(BLOCK_ROWS, j->m - r), panels, false);
     }
 }
 
@@ -154,22 +175,11 @@ static void run_tile(const gemm_job *j) {
     finish(j, 0, j->m);
 }
 
-typedef struct cutting { size_t rows, columns, strips, tiles; } cutting;     /* of a job */
-
-static cutting cut_job(const gemm_job *j, size_t most_columns) {
-    if (!j->m || !j->n) return (cutting){0};
-    size_t most_rows = by_blas ? BLAS_ROWS : TILE_ROWS;
-    size_t rows = by_blas ? BLAS_ROWS : cut(cut(j->m, cut(j->m, most_rows)), ROW_STEP) * ROW_STEP;
-    size_t strips = cut(j->n, most_columns);
-    size_t columns = by_blas ? cut(cut(j->n, strips), 16) * 16 : most_columns;
-    return (cutting){rows, columns, cut(j->n, columns), cut(j->m, rows) * cut(j->n, columns)};
-}
-
-static gemm_job tile_of(const gemm_job *job, const cutting *cut, size_t tile) {
-    size_t row = tile / cut->strips * cut->rows, column = tile % cut->strips * cut->columns;
+/* Rows and columns first .. of a job, as a job of its own. */
+static gemm_job cut_out(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns) {
     gemm_job j = *job;
-    j.m = smaller(cut->rows, job->m - row);
-    j.n = smaller(cut->columns, job->n - column);
+    j.m = smaller(rows, job->m - row);
+    j.n = smaller(columns, job->n - column);
     j.a += job->transpose_a ? row : row * job->lda;
     size_t at = job->transpose_b ? column * job->ldb : column;
     j.b += at;
@@ -182,32 +192,154 @@ static gemm_job tile_of(const gemm_job *job, const cutting *cut, size_t tile) {
     return j;
 }
 
+/* Tiles of a size of their own: each packs what it needs. */
+typedef struct grid { size_t rows, columns, across, tiles; } grid;
+
+static grid serial_grid(const gemm_job *j) {
+    size_t rows = by_blas ? BLAS_ROWS : SERIAL_ROWS, most = by_blas ? BLAS_COLUMNS : SERIAL_COLUMNS;
+    size_t columns = cut(cut(j->n, cut(j->n, most)), 32) * 32, across = cut(j->n, columns);
+    return (grid){rows, columns, across, cut(j->m, rows) * across};
+}
+
+static void run_serial_tile(const gemm_job *job, const grid *g, size_t tile) {
+    gemm_job j = cut_out(job, tile / g->across * g->rows, g->rows, tile % g->across * g->columns, g->columns);
+    run_tile(&j);
+}
+
 void gemm_serial(const gemm_job *job) {
-    cutting c = cut_job(job, by_blas ? BLAS_STRIP : STRIP);
-    for (size_t i = 0; i < c.tiles; i++) {
-        gemm_job j = tile_of(job, &c, i);
-        run_tile(&j);
+    if (!job->m || !job->n) return;
+    grid g = serial_grid(job);
+    for (size_t i = 0; i < g.tiles; i++) run_serial_tile(job, &g, i);
+}
+
+static void poll(void) {
+    if (poll_function && omp_get_thread_num() == 0) poll_function(poll_context);
+}
+
+static void run_separate(const gemm_job *job) {
+    grid g = serial_grid(job);
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t i = 0; i < g.tiles; i++) {
+        run_serial_tile(job, &g, i);
+        poll();
     }
+}
+
+typedef struct piece {           /* columns of a job whose b is packed at the same time */
+    gemm_job job;
+    depths depth;
+    float *packed;               /* for each block of k: its panels */
+    bool borrowed;               /* packed is another piece's: the same b */
+    size_t width;                /* columns, rounded up to whole panels */
+    size_t rows;                 /* of a tile */
+    size_t first_strip, first_tile;
+} piece;
+
+static void pack_strip(const piece *p, size_t strip) {
+    const gemm_job *j = &p->job;
+    const depths *d = &p->depth;
+    size_t across = cut(p->width, PACK_COLUMNS), i = strip / across, column = strip % across * PACK_COLUMNS, k = i % d->blocks * d->block;
+    size_t length = smaller(d->block, d->part - k);
+    const float *b = b_of(j, i / d->blocks) + (j->transpose_b ? column * j->ldb + k : k * j->ldb + column);
+    float *to = p->packed + (i / d->blocks * d->part + k) * p->width + column * length;
+    own.pack_b(length, smaller(PACK_COLUMNS, j->n - column), b, j->ldb, j->transpose_b, to);
+}
+
+static void multiply_tile(const piece *p, size_t tile) {
+    const depths *d = &p->depth;
+    size_t row = tile * p->rows;
+    gemm_job j = cut_out(&p->job, row, p->rows, 0, p->job.n);
+    if (j.sums) row_sums(&j);
+    for (size_t i = 0; i < d->parts * d->blocks; i++)
+        multiply_rows(&j, d, i, 0, j.m, p->packed + (i / d->blocks * d->part + i % d->blocks * d->block) * p->width, j.transpose_a);
+    for (size_t r = 0; j.rows_done && r < j.m; r += GEMM_STEP) j.rows_done(j.context, row + r, smaller(GEMM_STEP, j.m - r));
+}
+
+static size_t strips_of(const piece *p) { return p->borrowed ? 0 : cut(p->width, PACK_COLUMNS) * p->depth.parts * p->depth.blocks; }
+
+/* A piece that packs the same b already, or NULL: Q, K and V take their weights' gradients from one input. */
+static const piece *same_b(const piece *held, size_t count, const gemm_job *j) {
+    for (size_t i = 0; i < count; i++) {
+        const gemm_job *o = &held[i].job;
+        if (o->b == j->b && o->ldb == j->ldb && o->n == j->n && o->k == j->k && o->transpose_b == j->transpose_b && parts_of(o) == 1 && parts_of(j) == 1)
+            return &held[i];
+    }
+    return NULL;
+}
+
+/* Low enough that every thread gets its share, high enough that panels are used often. No bits depend on it. */
+static void choose_rows(piece *p, size_t count) {
+    size_t threads = (size_t)omp_get_max_threads(), tiles = 0, rows = BLOCK_ROWS;
+    for (;; rows /= 2, tiles = 0) {
+        for (size_t i = 0; i < count; i++) tiles += cut(p[i].job.m, rows);
+        if (rows == ROW_STEP || tiles >= TILES_A_THREAD * threads) break;
+    }
+    for (size_t i = 0; i < count; i++) p[i].rows = p[i].job.beta != 0 ? smaller(rows, WHOLE_ROWS) : rows;
+}
+
+static void run_pieces(piece *p, size_t count) {
+    size_t strips = 0, tiles = 0;
+    choose_rows(p, count);
+    for (size_t i = 0; i < count; i++) {
+        p[i].first_strip = strips, p[i].first_tile = tiles;
+        strips += strips_of(&p[i]), tiles += cut(p[i].job.m, p[i].rows);
+    }
+#pragma omp parallel
+    {
+#pragma omp for schedule(dynamic, 1)
+        for (size_t s = 0; s < strips; s++) {
+            size_t i = count - 1;
+            while (s < p[i].first_strip) i--;
+            pack_strip(&p[i], s - p[i].first_strip);
+        }
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t t = 0; t < tiles; t++) {
+            size_t i = count - 1;
+            while (t < p[i].first_tile) i--;
+            multiply_tile(&p[i], t - p[i].first_tile);
+            poll();
+        }
+    }
+}
+
+/* Rows that no tile held whole. */
+static void finish_rows(const gemm_job *j) {
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t r = 0; r < j->m; r += GEMM_STEP) j->rows_done(j->context, r, smaller(GEMM_STEP, j->m - r));
 }
 
 void gemm_run(const gemm_job *jobs, size_t count) {
     assert(count <= MAX_JOBS);
-    cutting of[MAX_JOBS];
-    size_t first[MAX_JOBS + 1] = {0}, widest = by_blas ? BLAS_STRIP : STRIP;
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < count; i++) {
-            of[i] = cut_job(&jobs[i], widest);
-            first[i + 1] = first[i] + of[i].tiles;
+    int before = ledger_enter(LEDGER_GEMM);
+    piece pieces[MAX_PIECES];
+    bool apart[MAX_JOBS] = {false};          /* rows are finished at the end */
+    size_t used = 0, held = 0;
+    for (size_t i = 0; i < count; i++) {
+        const gemm_job *j = &jobs[i];
+        if (!j->m || !j->n) continue;
+        if (by_blas || own_level == KERNELS_REF || j->k == 0 || j->k > SHARED / own.panel) {
+            run_separate(j);
+            apart[i] = j->rows_done;
+            continue;
         }
-        if (by_blas || first[count] >= FEW_TILES) break;
-        widest = NARROW;
+        size_t most = smaller(j->rows_done ? WHOLE_PIECE : PIECE, SHARED / j->k / own.panel * own.panel);
+        apart[i] = j->rows_done && j->n > most;
+        for (size_t column = 0; column < j->n; column += most) {
+            piece p = {.job = cut_out(j, 0, j->m, column, most), .depth = cut_depth(j)};
+            p.width = cut(p.job.n, own.panel) * own.panel;
+            if (apart[i]) p.job.rows_done = NULL;
+            if (held == MAX_PIECES || used + p.width * j->k > SHARED) {
+                run_pieces(pieces, held);
+                used = held = 0;
+            }
+            const piece *same = same_b(pieces, held, &p.job);
+            p.borrowed = same;
+            p.packed = same ? same->packed : shared + used;
+            if (!same) used += cut(p.width * j->k, 16) * 16;
+            pieces[held++] = p;
+        }
     }
-#pragma omp parallel for schedule(dynamic, 1)
-    for (size_t t = 0; t < first[count]; t++) {
-        size_t i = 0;
-        while (t >= first[i + 1]) i++;
-        gemm_job j = tile_of(&jobs[i], &of[i], t - first[i]);
-        run_tile(&j);
-        if (poll_function && omp_get_thread_num() == 0) poll_function(poll_context);
-    }
+    if (held) run_pieces(pieces, held);
+    for (size_t i = 0; i < count; i++) if (apart[i]) finish_rows(&jobs[i]);
+    ledger_leave(before);
 }

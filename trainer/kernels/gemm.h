@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include "base/fail.h"   /* error */
 
-enum { GEMM_DEPTH = 384, GEMM_PARTS = 3 };
+enum { GEMM_DEPTH = 384, GEMM_PARTS = 3, GEMM_STEP = 42 };
 
 enum gemm_finish {                       /* what a tile does while it is still in cache */
     GEMM_PLAIN,
@@ -36,6 +36,9 @@ typedef struct gemm_job {                /* c (m, n) = op(a) (m, k) op(b) (k, n)
     const float *bias;                   /* (n) */
     const float *u;                      /* (m, n) stride ldc */
     float *g;                            /* (m, n) stride ldc */
+    /* gemm_run() only. Called by some thread when rows first .. of c are complete and finished: GEMM_STEP of them, at the end fewer. */
+    void (*rows_done)(void *context, size_t first, size_t rows);
+    void *context;
 } gemm_job;
 
 /* All tiles of all jobs (at most 8) over the threads. Jobs must not depend on each other. Call outside parallel regions. */

@@ -21,6 +21,7 @@ static __attribute__((noinline)) void gemm_edge(const gemm_block *g, const float
 #define GEMM_EACH(f) f(1) f(2) f(3) f(4) f(5) f(6)
 #define GEMM_PANEL 8
 #include "trainer/kernels/gemm_body.h"
+#include "trainer/kernels/gemm_pack.h"
 #undef GEMM
 #undef GEMM_TARGET
 #undef GEMM_LANES
@@ -36,6 +37,7 @@ static __attribute__((noinline)) void gemm_edge(const gemm_block *g, const float
 #define GEMM_EACH(f) f(1) f(2) f(3) f(4) f(5) f(6)
 #define GEMM_PANEL 16
 #include "trainer/kernels/gemm_body.h"
+#include "trainer/kernels/gemm_pack.h"
 #undef GEMM
 #undef GEMM_TARGET
 #undef GEMM_LANES
@@ -50,13 +52,14 @@ static __attribute__((noinline)) void gemm_edge(const gemm_block *g, const float
 #define GEMM_EACH(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
 #define GEMM_PANEL 32
 #include "trainer/kernels/gemm_body.h"
+#include "trainer/kernels/gemm_pack.h"
 #endif
 
 gemm_kernels gemm_kernels_of(int level) {
 #if defined(__x86_64__)
-    if (level == KERNELS_AVX512) return (gemm_kernels){32, block_avx512, pack_avx512};
-    if (level == KERNELS_AVX2) return (gemm_kernels){16, block_avx2, pack_avx2};
+    if (level == KERNELS_AVX512) return (gemm_kernels){32, block_avx512, pack_a_avx512, pack_b_avx512};
+    if (level == KERNELS_AVX2) return (gemm_kernels){16, block_avx2, pack_a_avx2, pack_b_avx2};
 #endif
     (void)level;
-    return (gemm_kernels){8, block_base, pack_base};
+    return (gemm_kernels){8, block_base, pack_a_base, pack_b_base};
 }

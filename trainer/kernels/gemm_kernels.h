@@ -6,18 +6,20 @@
 
 typedef struct gemm_block {              /* c (m, n) = or += a (m, k) times panels */
     size_t m, n, k;
-    const float *a;                      /* a[row * row_step + k * k_step] */
+    const float *a;                      /* from pack_a, or a[row * row_step + k * k_step] */
+    bool packed_a;
     size_t row_step, k_step;
-    const float *panels;                 /* from pack: 64-byte aligned, columns filled up to whole panels */
+    const float *panels;                 /* from pack_b: 64-byte aligned, columns filled up to whole panels */
     float *c;
     size_t ldc;
     bool add;
 } gemm_block;
 
 typedef struct gemm_kernels {
-    size_t panel;                        /* columns of a panel: pack writes k times n, rounded up to whole panels */
+    size_t panel;                        /* columns of a panel: pack_b writes k times n, rounded up to whole panels */
     void (*block)(const gemm_block *g);
-    void (*pack)(size_t k, size_t n, const float *b, size_t ldb, bool transpose, float *out);
+    void (*pack_a)(size_t m, size_t k, const float *a, size_t lda, float *out);       /* of a transposed a (k, m): m * k floats */
+    void (*pack_b)(size_t k, size_t n, const float *b, size_t ldb, bool transpose, float *out);
 } gemm_kernels;
 
 /* level: KERNELS_BASE or above. */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "base/fail.h"   /* error */
 #include "base/rng.h"    /* rng_key */
+#include "trainer/kernels/attention.h"   /* attention_head, attention_gradients */
 
 /* Chooses the set; EXIT_USAGE when BERT_ISA names one that this CPU lacks. `lowest` < 0: this CPU's best, else at most that level. Also
  * opens the door of gemm.h. May be called again with a lower level once ranks have agreed. */
@@ -35,6 +36,7 @@ typedef struct kernels {
     void (*gelu_backward)(const float *u, float *d, float *g, size_t rows, size_t columns, size_t stride);
     void (*tanh)(float *y, size_t n);                                        /* in place */
     void (*add)(float *y, const float *x, size_t n);                         /* y += x */
+    float (*dot)(const float *x, const float *y, size_t n);                  /* sum of x y */
     /* out (columns) = sum over rows, added in blocks of 192 rows, blocks in order. columns <= SUM_COLUMNS. */
     void (*column_sums)(const float *x, float *out, size_t rows, size_t columns, size_t stride);
 
@@ -54,10 +56,23 @@ typedef struct kernels {
     /* One row of logits: returns -log softmax[label]; *correct = no logit is larger. logits become scale (softmax - onehot). */
     double (*cross_entropy)(float *logits, size_t n, size_t label, float scale, int *correct);
 
+    /* Turned logits (logits.c), words by tokens. A block of words: x becomes exp(x - max), max and sum (columns) are written. */
+    void (*logit_block)(float *x, float *max, float *sum, size_t rows, size_t columns, size_t stride);
+    /* max, sum (blocks, columns) of all blocks: top is the largest max, total the whole sum of exp(x - top); max becomes the factor that
+     * turns a block's exp(x - max) into scale softmax. columns <= SUM_COLUMNS. */
+    void (*logit_factors)(float *max, const float *sum, size_t blocks, size_t columns, size_t stride, float scale, float *top, double *total);
+    void (*scale_columns)(float *x, const float *factor, size_t rows, size_t columns, size_t stride);    /* every row of x times factor */
+    void (*row_sums)(const float *x, float *out, size_t rows, size_t columns, size_t stride);            /* out (rows) */
+
     /* 16-bit lanes of elements 0 .. 8 * blocks - 1 after block `first` of the key's stream (element i: lane i % 8 of block i / 8). */
     void (*dropout_lanes)(rng_key key, uint64_t first, size_t blocks, uint16_t *lane);
+    /* The same for `rows` rows that begin at blocks first[r], `stride` lanes apart. */
+    void (*dropout_rows)(rng_key key, const uint64_t *first, size_t rows, size_t blocks, uint16_t *lane, size_t stride);
     void (*dropout_apply)(float *y, const float *x, dropout d, size_t n);    /* y = drop(x); y may be x */
     void (*dropout_residual)(float *y, const float *bias, const float *residual, dropout d, size_t n);   /* y = drop(y + bias) + residual */
+
+    void (*attention_forward)(const attention_head *h);                      /* attention.h */
+    void (*attention_backward)(const attention_head *h, const attention_gradients *g);
 } kernels;
 
 extern kernels kernel;                   /* the chosen set; constant between kernels_start() calls */
@@ -68,5 +83,7 @@ enum { SUM_COLUMNS = 64, SUM_ROWS = 192 };
 void kernels_fill_elements(kernels *t, int level);
 void kernels_fill_layernorm(kernels *t, int level);
 void kernels_fill_softmax(kernels *t, int level);
+void kernels_fill_logits(kernels *t, int level);
 void kernels_fill_dropout(kernels *t, int level);
+void kernels_fill_attention(kernels *t, int level);
 #endif

@@ -11,10 +11,12 @@
 #define BODY static inline __attribute__((always_inline))
 
 #if defined(__x86_64__)
-#define LEVELS(type, f, parameters, arguments)                                                         \
-    static type f##_base parameters { return f##_body arguments; }                                     \
-    __attribute__((target("avx2,fma"))) static type f##_avx2 parameters { return f##_body arguments; } \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))) static type f##_avx512 parameters { return f##_body arguments; }
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")))
+#define LEVELS(type, f, parameters, arguments)                              \
+    static type f##_base parameters { return f##_body arguments; }          \
+    AVX2 static type f##_avx2 parameters { return f##_body arguments; }     \
+    AVX512 static type f##_avx512 parameters { return f##_body arguments; }
 #define LEVEL(f, level) ((level) == 0 ? f##_ref : (level) == 1 ? f##_base : (level) == 2 ? f##_avx2 : f##_avx512)
 #else
 #define LEVELS(type, f, parameters, arguments) static type f##_base parameters { return f##_body arguments; }

@@ -17,13 +17,12 @@ BODY float choose(int condition, float a, float b) {
     return x.f;
 }
 
-/* Below -87.3 the result stays at 2^-126 (no denormals), above 88.3 it stays finite. */
+/* For x <= 88.7; below -87.3 the result stays at 2^-126 (no denormals). */
 BODY float exp_body(float x) {
     x = choose(x < -87.33f, -87.33f, x);
-    x = choose(x > 88.37f, 88.37f, x);
-    const float magic = 12582912.0f;                     /* 1.5 * 2^23: adding it rounds to the nearest integer */
-    float n = (x * 1.44269504f + magic) - magic;
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    const float magic = 12582912.0f;                     /* 1.5 * 2^23: adding it rounds to the nearest integer, in the low bits */
+    float_bits n = {.f = x * 1.44269504f + magic};
+    float whole = n.f - magic, r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -31,7 +30,7 @@ BODY float exp_body(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = (p * (r * r) + r) + 1.0f;
-    float_bits scale = {.u = ((uint32_t)(int32_t)n + 127u) << 23};
+    float_bits scale = {.u = (n.u << 23) + 0x3f800000u};
     return p * scale.f;
 }
 

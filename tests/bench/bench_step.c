@@ -1,0 +1,143 @@
+/* tests/bench/bench_step.c - what this machine can do, for bench_step.py:   bench_step THREADS config.json V TOKENS MASKED
+ *
+ * One JSON object: FMA peak of all threads (own loop of the best kernel set's vectors), memory bandwidth (triad), and the rate of every
+ * matrix product of a step of that model, forward, backward to the input (dx) and to the weights (dw). Medians of several tries. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/arena.h"
+#include "base/timer.h"
+#include "trainer/kernels/gemm.h"
+#include "trainer/kernels/kernels.h"
+#include "trainer/kernels/levels.h"
+#include "trainer/model.h"
+
+enum { CHAINS = 12, TRIES = 9 };
+typedef float lanes16 __attribute__((vector_size(64)));
+typedef float lanes8 __attribute__((vector_size(32)));
+typedef float lanes4 __attribute__((vector_size(16)));
+
+/* CHAINS independent sums x = x f + f hide the latency of a multiply-add; returns something, so that nothing is left out. */
+#define FMA_LOOP(name, target, vec)                                                       \
+    target static float name(long rounds, float f) {                                      \
+        vec x[CHAINS], factor = (vec){0} + f;                                             \
+        for (int i = 0; i < CHAINS; i++) x[i] = (vec){0} + (float)i;                      \
+        for (long r = 0; r < rounds; r++)                                                 \
+            _Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++) x[i] = x[i] * factor + factor; \
+        float sum = 0;                                                                    \
+        for (int i = 0; i < CHAINS; i++) sum += x[i][0];                                  \
+        return sum;                                                                       \
+    }
+#if defined(__x86_64__)
+FMA_LOOP(fma_avx512, AVX512, lanes16)
+FMA_LOOP(fma_avx2, AVX2, lanes8)
+#else
+#define fma_avx512 fma_base
+#define fma_avx2 fma_base
+#endif
+FMA_LOOP(fma_base, , lanes4)
+
+static volatile float sink;
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, size_t n) {
+    qsort(x, n, sizeof *x, ascending);
+    return x[n / 2];
+}
+
+/* The best of several tries: a peak is what the machine can do, not what it did while disturbed. */
+static double peak_flops(void) {
+    const long rounds = 4000000;
+    double best = 0, width = kernels_level() == KERNELS_AVX512 ? 16 : kernels_level() == KERNELS_AVX2 ? 8 : 4;
+    for (int t = 0; t < TRIES; t++) {
+        double began = timer_now();
+#pragma omp parallel
+        {
+            float x = kernels_level() == KERNELS_AVX512 ? fma_avx512(rounds, 0.5f) : kernels_level() == KERNELS_AVX2 ? fma_avx2(rounds, 0.5f)
+                                                                                                                     : fma_base(rounds, 0.5f);
+            if (x < 0) sink = x;
+        }
+        double rate = 2 * width * CHAINS * (double)rounds * omp_get_max_threads() / (timer_now() - began);
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
+/* a = b + s c over arrays far larger than caches; 12 bytes an element, 16 with the read for ownership: counted as 12, as STREAM does. */
+static double bandwidth(void) {
+    const size_t n = (size_t)1 << 26;
+    float *a = must_alloc(n, sizeof *a), *b = must_alloc(n, sizeof *b), *c = must_alloc(n, sizeof *c);
+    double best = 0;
+    for (int t = 0; t < 4; t++) {
+        double began = timer_now();
+#pragma omp parallel for schedule(static)
+        for (size_t i = 0; i < n; i++) {
+            if (t == 0) a[i] = 0, b[i] = 1, c[i] = 2;
+            else a[i] = b[i] + 0.5f * c[i];
+        }
+        double rate = 12 * (double)n / (timer_now() - began);
+        if (t > 0 && rate > best) best = rate;
+    }
+    sink = a[n / 2];
+    free(a), free(b), free(c);
+    return best;
+}
+
+static float *floats(arena *memory, size_t n) {
+    float *x = arena_take(memory, n, sizeof *x);
+    for (size_t i = 0; x && i < n; i++) x[i] = (float)((double)(i % 1009) / 1009 - 0.5);
+    return x;
+}
+
+/* y (rows, out) = x (rows, in) W^T, and its two gradients. */
+static void print_shape(const char *name, size_t rows, size_t out, size_t in, double peak) {
+    static const char *const way[] = {"forward", "dx", "dw"};
+    arena memory;
+    arena_init(&memory, (rows * in + rows * out + 2 * out * in + 4096) * sizeof(float));
+    float *x = floats(&memory, rows * in), *y = floats(&memory, rows * out), *w = floats(&memory, out * in), *dw = floats(&memory, out * in);
+    const gemm_job job[] = {
+        {.m = rows, .n = out, .k = in, .a = x, .lda = in, .b = w, .ldb = in, .transpose_b = true, .c = y, .ldc = out},
+        {.m = rows, .n = in, .k = out, .a = y, .lda = out, .b = w, .ldb = in, .c = x, .ldc = in},
+        {.m = out, .n = in, .k = rows, .a = y, .lda = out, .transpose_a = true, .b = x, .ldb = in, .c = dw, .ldc = in}};
+    for (int i = 0; i < 3; i++) {
+        double seconds[TRIES], flops = 2.0 * (double)rows * (double)out * (double)in;
+        int repeat = flops < 2e8 ? 8 : flops < 1e9 ? 3 : 1;
+        gemm_run(&job[i], 1);
+        for (int t = 0; t < TRIES; t++) {
+            double began = timer_now();
+            for (int r = 0; r < repeat; r++) gemm_run(&job[i], 1);
+            seconds[t] = (timer_now() - began) / repeat;
+        }
+        double rate = flops / median(seconds, TRIES);
+        printf("%s\n  {\"product\": \"%s\", \"way\": \"%s\", \"m\": %zu, \"n\": %zu, \"k\": %zu, \"flops_per_second\": %.4g, \"share\": %.4f}",
+               !strcmp(name, "qkv") && i == 0 ? "" : ",", name, way[i], job[i].m, job[i].n, job[i].k, rate, rate / peak);
+    }
+    arena_free(&memory);
+}
+
+int main(int argc, char **argv) {
+    error e = {0};
+    fail_init("bench_step");
+    if (argc != 6) return error_set(&e, EXIT_USAGE, "THREADS config.json V TOKENS MASKED"), error_print(&e);
+    model_config c = {0};
+    if (kernels_start(-1, &e) || model_config_read(&c, argv[2], &e)) return error_print(&e);
+    size_t V = strtoul(argv[3], NULL, 10), tokens = strtoul(argv[4], NULL, 10), masked = strtoul(argv[5], NULL, 10);
+    size_t H = (size_t)c.hidden_size, I = (size_t)c.intermediate_size;
+    omp_set_num_threads(atoi(argv[1]));
+    double peak = peak_flops();
+    printf("{\"threads\": %d, \"kernels\": \"%s\", \"gemm\": \"%s\", \"peak_flops\": %.5g, \"bandwidth\": %.5g, \"products\": [", omp_get_max_threads(),
+           kernels_name(), gemm_name(), peak, bandwidth());
+    print_shape("qkv", tokens, 3 * H, H, peak);
+    print_shape("attention output", tokens, H, H, peak);
+    print_shape("feed-forward up", tokens, I, H, peak);
+    print_shape("feed-forward down", tokens, H, I, peak);
+    print_shape("decoder", masked, V, H, peak);
+    printf("]}\n");
+    model_config_free(&c);
+    return 0;
+}

@@ -1,0 +1,219 @@
+"""make bench-step: how fast a training step is, against this machine's own peak and against a PyTorch script on the same shards.
+
+  BUILD=build PEER=peer_train.py PYTHON=venv/bin/python TEXT=folder-or-files VOCAB=vocab.txt python3 tests/bench/bench_step.py
+
+Each case is a model, a sequence length and a global batch. Ours runs as 1 rank x all threads and as one rank a core, the peer likewise; the
+better layout of each side then runs in alternating pairs, since clocks drift. QUICK=1 takes one pair of few steps; CASES=mini:128:32,... takes
+other cases. Without PEER only our side is measured. Results: a table on stdout, OUT/bench-step.json and OUT/bench-step.svg (bench_svg.py).
+Counting: tokens are real ones; FLOPs are those of trainer/work.h; the first SKIP steps of each run do not count. Dropout is on on both sides.
+"""
+import json, os, shutil, statistics, subprocess, sys, tempfile, threading, time
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bench_svg
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("BUILD", "build")
+OUT = os.environ.get("OUT", BUILD)
+PEER, PYTHON = os.environ.get("PEER", ""), os.environ.get("PYTHON", sys.executable)
+TEXT, VOCAB = os.environ.get("TEXT", ""), os.environ.get("VOCAB", "")
+QUICK = os.environ.get("QUICK", "") not in ("", "0")
+THREADS = int(os.environ.get("THREADS", 0)) or len(os.sched_getaffinity(0))
+PAIRS = int(os.environ.get("PAIRS", 1 if QUICK else 5))
+SKIP = 2
+# model, S, batch: floors of share of peak, ratio to tuned, ratio to hf, memory to tuned (None: no floor)
+FLOORS = {("mini", 128, 32): (0.72, 2.1, 6, 0.5), ("mini", 512, 8): (0.70, 2.7, 7, 0.4), ("small", 128, 32): (0.75, 1.7, 4, 0.5),
+          ("base", 128, 16): (0.75, 1.55, 2, 0.65)}
+STEPS = {"mini": 24, "small": 12, "base": 6}
+if QUICK: STEPS = {"mini": 8, "small": 5, "base": 4}
+CASES = [(m, int(s), int(b)) for m, s, b in (c.split(":") for c in os.environ.get("CASES", "").split(",") if c)] or list(FLOORS)
+ENV = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def shards(S):
+    """Made once from TEXT; both sides read them."""
+    folder = f"{OUT}/bench-shards-{S}"
+    if not os.path.exists(f"{folder}/manifest.json"):
+        if not TEXT or not VOCAB: sys.exit("bench-step: TEXT and VOCAB: name text to make shards of, and a vocab.txt")
+        os.makedirs(OUT, exist_ok=True)
+        run([f"{BUILD}/bert-shard", "--vocab", VOCAB, "--split-sentences", "--seq-length", str(S), "--output", folder, "--force", *TEXT.split()])
+    return folder
+
+
+class Memory(threading.Thread):
+    """Largest proportional set size of a process, sampled. In runs of its own: reading it costs time."""
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.most, self.done = pid, 0, False
+    def run(self):
+        while not self.done:
+            try:
+                for line in open(f"/proc/{self.pid}/smaps_rollup"):
+                    if line.startswith("Pss:"): self.most = max(self.most, int(line.split()[1]) * 1024)
+            except (OSError, ProcessLookupError):
+                return
+            time.sleep(0.1)
+
+
+def run(command, memory=False, **more):
+    p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**ENV, **more})
+    watch = Memory(p.pid) if memory else None
+    if watch: watch.start()
+    out, err = p.communicate()
+    if watch: watch.done = True
+    if p.returncode: sys.exit(f"bench-step: exit code {p.returncode}: {' '.join(command)}\n{out}{err}")
+    return (out, watch.most) if memory else out
+
+
+def full_config(model, S, folder):
+    """The model's config.json with the vocabulary's size, as the peer needs it."""
+    config = json.load(open(f"{ROOT}/configs/models/{model}.json"))
+    config["vocab_size"] = sum(1 for _ in open(f"{folder}/vocab.txt", "rb"))
+    path = f"{OUT}/bench-config-{model}.json"
+    json.dump(config, open(path, "w"))
+    return path
+
+
+def ours(case, ranks, steps, memory=False):
+    model, S, batch = case
+    folder = shards(S)
+    scratch = tempfile.mkdtemp(prefix="bench-step.", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    command = [f"{BUILD}/bert-pretrain", "--data", folder, "--model", full_config(model, S, folder), "--output", f"{scratch}/run", "--steps", str(steps),
+               "--global-batch", str(batch), "--micro-batch", str(max(1, batch // THREADS)), "--dropout", "0.1", "--checkpoint-every", "0",
+               "--log-every", "1", "--check-every", "0", "--quiet", "--threads", str(THREADS // ranks)]
+    if ranks > 1: command = ["mpirun", "-np", str(ranks), *command]
+    try:
+        result = run(command, memory, BERT_LEDGER=f"{scratch}/ledger")
+        if memory: return result[1]
+        metrics = [json.loads(line) for line in open(f"{scratch}/run/metrics.jsonl")]
+        ledger = [json.loads(line) for line in open(f"{scratch}/ledger")]
+    finally:
+        shutil.rmtree(scratch)
+    metrics = [m for m in metrics if m["step"] > SKIP]
+    ledger = [m for m in ledger if m["step"] > SKIP]
+    parts = {k: sum(m[k] for m in ledger) / len(ledger) for k in ledger[0] if k not in ("step", "tokens", "flops")}
+    tokens = sum(m["tokens"] for m in metrics)
+    return {"rate": tokens / sum(m["step_seconds"] for m in metrics), "ledger": parts, "flops_per_token": ranks * sum(m["flops"] for m in ledger) / tokens,
+            "tokens": tokens / len(metrics)}
+
+
+def peer(case, mode, procs, steps, memory=False):
+    model, S, batch = case
+    folder = shards(S)
+    command = [PYTHON, PEER, "--config", full_config(model, S, folder), "--shard", folder, "--batch", str(batch // procs), "--steps", str(steps), "--skip",
+               str(SKIP), "--mode", mode, "--threads", str(THREADS // procs), "--procs", str(procs)]
+    out = run(command, memory)
+    return out[1] if memory else json.loads(out.strip().splitlines()[-1])["real_tok_per_s"]
+
+
+def quartiles(x):
+    return (x[0], x[0], x[0]) if len(x) == 1 else tuple(statistics.quantiles(x, n=4, method="inclusive"))
+
+
+def spread(x, digits=2):
+    low, middle, high = quartiles(x)
+    return f"{middle:.{digits}f}" + (f" ({low:.{digits}f}-{high:.{digits}f})" if len(x) > 1 else "")
+
+
+def compare(case, mode, ranks, procs, pairs, steps):
+    """Alternating runs: [(our rate, peer's rate)]."""
+    both = []
+    for i in range(pairs):
+        a = ours(case, ranks, steps + SKIP)["rate"]
+        b = peer(case, mode, procs, steps)
+        both.append((a, b))
+        say(f"  {mode} pair {i + 1}: ours {a:.0f} tokens/s, peer {b:.0f}, ratio {a / b:.2f}")
+    return both
+
+
+def measure(case):
+    model, S, batch = case
+    steps, folder = STEPS.get(model, 4), shards(S)
+    say(f"{model}, S {S}, batch {batch}")
+    first = ours(case, 1, steps + SKIP)
+    masked = int(batch * S * 0.15)
+    machine = json.loads(run([f"{BUILD}/tests/bench/bench_step", str(THREADS), full_config(model, S, folder), "30522", str(int(first["tokens"])), str(masked)]))
+    layouts = {1: first}
+    if THREADS > 1 and batch % THREADS == 0: layouts[THREADS] = ours(case, THREADS, steps + SKIP)
+    best = max(layouts, key=lambda r: layouts[r]["rate"])
+    say("  " + ", ".join(f"{r} x {THREADS // r}: {layouts[r]['rate']:.0f} tokens/s" for r in layouts))
+    again = [ours(case, best, steps + SKIP)["rate"] for _ in range(PAIRS)]
+    result = {"case": case, "machine": machine, "layouts": {str(r): v for r, v in layouts.items()}, "best": best, "rates": again,
+              "flops_per_token": first["flops_per_token"], "share": [r * first["flops_per_token"] / machine["peak_flops"] for r in again], "pairs": {}}
+    if PEER:
+        procs = 1
+        if not QUICK and THREADS > 1 and peer(case, "tuned", THREADS, steps) > peer(case, "tuned", 1, steps): procs = THREADS
+        result["procs"] = procs
+        for mode in ("tuned", "hf") + (() if QUICK else ("compiled",)):
+            result["pairs"][mode] = compare(case, mode, best, procs if mode == "tuned" else 1, 2 if mode == "compiled" and PAIRS > 2 else PAIRS, steps)
+        result["memory"] = [ours(case, 1, SKIP + 2, memory=True), peer(case, "tuned", 1, 2, memory=True)]
+    return result
+
+
+def verdict(value, floor, more=True):
+    return "" if floor is None else " ok" if (value >= floor if more else value <= floor) else f" (floor {floor})"
+
+
+def table(results):
+    rows = ["| model, S, batch | layout | tokens/s | share of peak | to tuned | to hf | to compiled | memory to tuned |", "|---|---|---|---|---|---|---|---|"]
+    for r in results:
+        model, S, batch = r["case"]
+        floor = FLOORS.get((model, S, batch), (None,) * 4)
+        ratio = {mode: [a / b for a, b in pairs] for mode, pairs in r["pairs"].items()}
+        cell = lambda mode, f: spread(ratio[mode]) + verdict(statistics.median(ratio[mode]), f) if mode in ratio else "-"
+        memory = r["memory"][0] / r["memory"][1] if r.get("memory") else None
+        rows.append(f"| {model}, {S}, {batch} | {r['best']} x {THREADS // r['best']} | {spread(r['rates'], 0)} | {spread(r['share'])}"
+                    f"{verdict(statistics.median(r['share']), floor[0])} | {cell('tuned', floor[1])} | {cell('hf', floor[2])} | {cell('compiled', None)} | "
+                    + (f"{memory:.2f}{verdict(memory, floor[3], False)}" if memory else "-") + " |")
+    return "\n".join(rows)
+
+
+def ledgers(results):
+    parts = [p for p in bench_svg.PARTS]
+    rows = ["| share of the step, 1 rank | " + " | ".join(parts) + " | sum | ms |", "|---" * (len(parts) + 3) + "|"]
+    for r in results:
+        l = r["layouts"]["1"]["ledger"]
+        named = sum(l[p] for p in parts if p != "other") / l["seconds"]
+        rows.append(f"| {r['case'][0]}, {r['case'][1]} | " + " | ".join(f"{100 * l[p] / l['seconds']:.1f} %" for p in parts)
+                    + f" | {100 * named:.1f} %{'' if named >= 0.98 else ' (below 98 %)'} | {1000 * l['seconds']:.0f} |")
+    return "\n".join(rows)
+
+
+def products(results):
+    rows = ["| product | " + " | ".join(f"{r['case'][0]}, {r['case'][1]}" for r in results) + " |", "|---" * (len(results) + 1) + "|"]
+    for i, p in enumerate(results[0]["machine"]["products"]):
+        rows.append(f"| {p['product']}, {p['way']} | " + " | ".join(f"{100 * r['machine']['products'][i]['share']:.0f} %" for r in results) + " |")
+    return "\n".join(rows)
+
+
+def per_token(results):
+    """Cost of a token at S = 512 to that at S = 128, where a base of 512 was among the cases or can be measured now."""
+    short = next((r for r in results if r["case"] == ("base", 128, 16)), None)
+    if not short or QUICK: return ""
+    rate = max(ours(("base", 512, 4), ranks, STEPS["base"] + SKIP)["rate"] for ranks in (1, THREADS))
+    ratio = statistics.median(short["rates"]) / rate
+    return f"base: a token at S = 512 costs {ratio:.2f} times one at S = 128{verdict(ratio, 1.25, False)}"
+
+
+def main():
+    results = [measure(case) for case in CASES]
+    m = results[0]["machine"]
+    print(f"{m['threads']} threads, {m['kernels']}, products by {m['gemm']}: FMA peak {m['peak_flops'] / 1e9:.0f} GFLOP/s, memory {m['bandwidth'] / 1e9:.1f} GB/s\n")
+    print(table(results) + "\n")
+    for r in results:
+        if len(r["layouts"]) > 1:
+            a, b = (r["layouts"][k]["rate"] for k in sorted(r["layouts"], key=int))
+            print(f"{r['case'][0]}, {r['case'][1]}: 1 rank x {THREADS} threads takes {b / a:.3f} times the time of {THREADS} ranks x 1 thread")
+    print(per_token(results) + "\n")
+    print(ledgers(results) + "\n\nShare of the peak, products alone:\n\n" + products(results) + "\n")
+    head = open(f"{ROOT}/trainer/work.h").read()
+    print("Useful FLOPs of a step (trainer/work.h), three times forward:\n" + "\n".join(l[3:] for l in head.splitlines() if l.startswith(" *     ")))
+    json.dump(results, open(f"{OUT}/bench-step.json", "w"), indent=1)
+    open(f"{OUT}/bench-step.svg", "w").write(bench_svg.draw(results))
+    say(f"written: {OUT}/bench-step.json, {OUT}/bench-step.svg")
+
+
+main()
