@@ -20,7 +20,8 @@ enum rng_purpose {
     RNG_ORDER = 4,      /* permutation of blocks: (epoch, i) */
     RNG_TIE = 5,        /* ties of length in a block: (epoch, row) */
     RNG_INIT = 6,       /* initial weights: (tensor), element */
-    RNG_DROPOUT = 7     /* (epoch, row, layer * 8 + site), element */
+    RNG_DROPOUT = 7,    /* (epoch, row, layer * 8 + site), element */
+    RNG_HELD_OUT = 8    /* documents held out of training: (document) */
 };
 
 typedef struct rng_key { uint32_t word[2]; } rng_key;

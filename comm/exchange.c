@@ -51,6 +51,7 @@ typedef struct phase {               /* buckets under way, all of sums or all of
     bool gather, by_node;
     float *array;
     int *bucket;                     /* [buckets] in sequence */
+    bool *at_end;                    /* [buckets], by bucket: the lanes are done with it */
     int count, node_done, lanes_started, lanes_done;
 } phase;
 
@@ -124,6 +125,7 @@ exchange *exchange_new(comm *c, const plan *p, const exchange_options *o) {
     x->rank = c->rank;
     x->crowded = c->node_size > sysconf(_SC_NPROCESSORS_ONLN);
     x->now.bucket = must_alloc((size_t)p->buckets + 1, sizeof *x->now.bucket);
+    x->now.at_end = must_alloc((size_t)p->buckets + 1, sizeof *x->now.at_end);
     rows_init(x);
     lanes_setup s = { .plan = p, .message = x->options.message, .bf16 = x->options.wire == EXCHANGE_BF16, .row_bucket = x->options.row_bucket,
                       .rows = &x->rows };
@@ -144,6 +146,7 @@ void exchange_free(exchange *x) {
     }
     free(x->rows.touched);
     free(x->now.bucket);
+    free(x->now.at_end);
     free(x->packed);
     free(x->block_count);
     free(x->block_start);
@@ -172,7 +175,7 @@ static void wait_released(exchange *x) {
 }
 
 void exchange_begin(exchange *x) {
-    assert(exchange_idle(x));
+    exchange_finish(x);
     wait_released(x);
     memset(x->touched, 0, x->row_words * sizeof *x->touched);
 }
@@ -184,10 +187,13 @@ static void enqueue(exchange *x, int bucket, bool gather, float *array) {
     phase *n = &x->now;
     assert(bucket >= 0 && bucket < x->plan->buckets);
     if (exchange_idle(x) && (n->count == x->plan->buckets || n->gather != gather || n->array != array)) n->count = 0;
-    if (n->count == 0) *n = (phase){ .gather = gather, .array = array, .bucket = n->bucket, .by_node = x->node && array != NULL
-                                     && array == (gather ? x->weights : x->gradients) };
+    if (n->count == 0) {
+        bool by_node = x->node && array == (gather ? x->weights : x->gradients);
+        *n = (phase){ .gather = gather, .by_node = by_node, .array = array, .bucket = n->bucket, .at_end = n->at_end };
+    }
     assert(n->gather == gather && n->array == array && n->count < x->plan->buckets);
     n->bucket[n->count++] = bucket;
+    n->at_end[bucket] = false;
     if (gather && n->by_node && !lanes_needed(x)) node_publish(x->node, bucket, true);
 }
 
@@ -223,6 +229,7 @@ static bool poll_lanes(exchange *x) {
     bool moved = lanes_poll(x->lanes, &finished);
     if (finished < 0) return moved;
     n->lanes_done++;
+    n->at_end[finished] = true;
     if (n->gather && n->by_node) node_publish(x->node, finished, true);
     return true;
 }
@@ -235,19 +242,32 @@ bool exchange_poll(exchange *x) {
     return by_lanes || by_node;
 }
 
-void exchange_finish(exchange *x) {
-    double waiting = 0;
-    for (int fruitless = 0; !exchange_idle(x);) {
-        double began = timer_now();
-        if (exchange_poll(x)) {
-            fruitless = 0;
-            continue;
-        }
-        if (only_messages(x) && !x->crowded) lanes_wait(x->lanes);
-        else give_way(x, fruitless++);
-        waiting += timer_now() - began;
+/* One step of waiting. */
+static void poll_or_wait(exchange *x, int *fruitless) {
+    double began = timer_now();
+    if (exchange_poll(x)) {
+        *fruitless = 0;
+        return;
     }
-    x->wait_seconds += waiting;
+    if (only_messages(x) && !x->crowded) lanes_wait(x->lanes);
+    else give_way(x, (*fruitless)++);
+    x->wait_seconds += timer_now() - began;
+}
+
+void exchange_finish(exchange *x) {
+    for (int fruitless = 0; !exchange_idle(x);) poll_or_wait(x, &fruitless);
+}
+
+static bool is_gathered(const exchange *x, int bucket) {
+    const phase *n = &x->now;
+    int i = 0;
+    while (i < n->count && n->bucket[i] != bucket) i++;
+    if (!n->gather || i == n->count) return true;
+    return (!n->by_node || i < n->node_done) && (!lanes_needed(x) || n->at_end[bucket]);
+}
+
+void exchange_await(exchange *x, int bucket) {
+    for (int fruitless = 0; !is_gathered(x, bucket);) poll_or_wait(x, &fruitless);
 }
 
 void exchange_gather(exchange *x, int bucket, float *array) {

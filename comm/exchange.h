@@ -15,7 +15,8 @@
  *         tree_reset(t);
  *         exchange_finish(x);                                                     this rank's slices are sums over all ranks
  *         for each bucket: ... update the weights of my slice ...; exchange_gather_start(x, b, weights); exchange_poll(x);
- *         exchange_finish(x);                                                     every rank has all weights again
+ *         before the next forward pass uses bucket b: exchange_await(x, b);       all its weights are here; the others still travel
+ *         exchange_finish(x);                                                     before the next exchange_begin(), or a look at all weights
  *
  * Order: T(n) = T(p) + T(n-p), p the largest power of two below n, over leaves and over ranks alike (drawn in exchange.c).
  * Source of the overlap: Li et al. 2020, "PyTorch Distributed", sec. 3.2; of the sharded update: Rajbhandari et al. 2020, "ZeRO", stage 1. */
@@ -53,7 +54,7 @@ const char *exchange_path(const exchange *x);    /* "messages", "shared windows"
 float *exchange_gradients(exchange *x);
 float *exchange_weights(exchange *x);
 
-/* A round of sums. begin: collective over the node (waits until neighbours have read the last round): call before the first leaf is
+/* A round of sums. begin: collective (ends gathers that are left, waits until neighbours have read the last round): call before the first leaf is
  * written. touched: one bit per row of row_bucket that a leaf of this rank touches, cleared by begin; set before that bucket is ready;
  * rows without a bit hold +0.0. */
 void exchange_begin(exchange *x);
@@ -70,6 +71,9 @@ void exchange_gather_start(exchange *x, int bucket, float *array);
 /* Not collective, never blocks. Moves what is under way. True: something moved. One thread at a time calls into x. */
 bool exchange_poll(exchange *x);
 bool exchange_idle(const exchange *x);           /* nothing is under way */
+
+/* Not collective, waits. The gather of this bucket, if one was started, is done: all its weights are here. Others may still be under way. */
+void exchange_await(exchange *x, int bucket);
 
 /* Collective. Until all that was started is done. */
 void exchange_finish(exchange *x);

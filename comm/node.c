@@ -12,7 +12,7 @@
 
 enum {
     PAGE = 4096,
-    CHUNK = 1 << 18              /* elements done by one call: 1 MiB from each rank, well below the time of a matrix product */
+    CHUNK = 1 << 19              /* elements read by one call, from all ranks together: about the time of a tile of a matrix product */
 };
 
 typedef struct window {          /* of one rank; all but what its owner writes is read only */
@@ -26,7 +26,8 @@ struct node {
     node_setup setup;
     MPI_Comm comm;
     MPI_Win handle;
-    int me, rounds, first_rank;  /* first_rank: of the node, in the world */
+    int me, rounds, first_rank;  /* first_rank: of the node, among all */
+    size_t chunk;                /* elements of a sum done by one call */
     window *window;              /* [ranks] */
     uint64_t *seen[2];           /* [buckets] how often I have worked on it */
     uint64_t sums;               /* that I have read */
@@ -92,6 +93,7 @@ node *node_new(comm *c, const node_setup *s) {
     n->setup = *s;
     for (int r = s->ranks; r > 1; r /= 2) n->rounds++;
     assert(1 << n->rounds == s->ranks && n->rounds <= s->plan->k);
+    n->chunk = (CHUNK / (size_t)s->ranks / PLAN_BLOCK + 1) * PLAN_BLOCK;
     n->first_rank = c->rank / s->ranks * s->ranks;
     n->me = c->rank - n->first_rank;
     MPI_Comm_split(MPI_COMM_WORLD, n->first_rank, c->rank, &n->comm);
@@ -183,7 +185,7 @@ static bool sum_chunk(node *n, int bucket) {
         sum_rows(n, mine);
         return true;
     }
-    size_t begin = mine.begin + n->at, end = mine.end - begin < CHUNK ? mine.end : begin + CHUNK;
+    size_t begin = mine.begin + n->at, end = mine.end - begin < n->chunk ? mine.end : begin + n->chunk;
     if (begin < end) sum_range(n, begin, end, NULL, &n->counted.bytes);
     n->at += end - begin;
     return end == mine.end;

@@ -37,10 +37,9 @@ void corpus_free(corpus *c) {
     *c = (corpus){0};
 }
 
-size_t corpus_word_start(const corpus *c, size_t from, size_t upto) {
-    if (!c->continues) return upto;
-    while (upto > from && c->continues[c->token.id[upto]]) upto--;
-    return upto;
+document_view corpus_document(const corpus *c, uint64_t d, uint64_t from) {
+    size_t first = c->document[d] + from;
+    return (document_view){ c->token.id, c->segment + first, c->document[d + 1] - first, true, c->continues };
 }
 
 void corpus_add_segment(corpus *c, size_t from, size_t longest) {
@@ -48,7 +47,8 @@ void corpus_add_segment(corpus *c, size_t from, size_t longest) {
     while (from < end) {
         size_t cut = end;
         if (end - from > longest) {
-            cut = corpus_word_start(c, from, from + longest);
+            document_view d = { .token = c->token.id, .continues = c->continues };
+            cut = document_word_start(&d, from, from + longest);
             if (cut == from) cut = from + longest;             /* one word, longer than a segment: cut at its pieces */
         }
         c->segments++;                                         /* its start is the end entry already there */
@@ -57,10 +57,24 @@ void corpus_add_segment(corpus *c, size_t from, size_t longest) {
     }
 }
 
-void corpus_end_document(corpus *c) {
-    if (c->document[c->documents] == c->segments) return;
+void corpus_end_piece(corpus *c) {
     c->documents++;
     set_end(&c->document, &c->documents, &c->document_capacity, c->segments);
+}
+
+void corpus_end_document(corpus *c) {
+    if (c->document[c->documents] != c->segments) corpus_end_piece(c);
+}
+
+void corpus_drop_last(corpus *c) {
+    c->segments = (size_t)c->document[c->documents];
+    c->token.count = (size_t)c->segment[c->segments];
+}
+
+void corpus_clear(corpus *c) {
+    c->documents = c->segments = 0;
+    c->token.count = 0;
+    c->text_segments = c->text_bytes = c->unknown = c->skipped = 0;
 }
 
 int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t longest, int invalid, corpus_progress *progress, error *e) {
@@ -71,10 +85,7 @@ int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t lon
     while ((got = text_stream_line(t, &line, &bytes, &last, e)) > 0) {
         size_t from = c->token.count;
         if (invalid != INVALID_REPLACE && !utf8_valid(line, bytes, &bad)) {
-            if (invalid == INVALID_FAIL) {
-                return error_set(e, EXIT_USAGE, "%s:%zu: invalid UTF-8 (byte 0x%02X); convert the text, or use --invalid-utf8 replace or skip",
-                                 text_stream_file(t), text_stream_line_number(t), (unsigned char)line[bad]);
-            }
+            if (invalid == INVALID_FAIL) return text_invalid(text_stream_file(t), text_stream_line_number(t), line[bad], e);
             c->skipped++;
         } else {
             tokenizer_encode(k, line, bytes, &c->token);
@@ -88,5 +99,6 @@ int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t lon
             if (progress) progress(c, t);
         }
     }
+    c->skipped += text_stream_left_out(t);
     return got < 0 ? e->code : 0;
 }

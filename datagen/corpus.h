@@ -12,10 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "datagen/document.h"
 #include "datagen/text_stream.h"
 #include "datagen/tokenizer.h"
-
-enum { INVALID_FAIL, INVALID_REPLACE, INVALID_SKIP };   /* text that is no valid UTF-8: refused, read as U+FFFD, segment left out */
 
 typedef struct corpus {
     token_list token;
@@ -32,6 +31,9 @@ void corpus_init(corpus *c, unsigned char *continues);   /* takes ownership of c
 /* Appends the tokens at the end of c->token, from `from` on, as one segment of the current document, cut where longer than `longest`. */
 void corpus_add_segment(corpus *c, size_t from, size_t longest);
 void corpus_end_document(corpus *c);                      /* an empty one is dropped */
+void corpus_end_piece(corpus *c);                         /* of a document that goes on elsewhere: kept even if empty */
+void corpus_drop_last(corpus *c);                         /* the segments and tokens since the last end of a document */
+void corpus_clear(corpus *c);                             /* as after corpus_init(), memory kept; counts of what was read are zero */
 
 /* Called after each document. */
 typedef void corpus_progress(const corpus *c, const text_stream *t);
@@ -40,6 +42,6 @@ typedef void corpus_progress(const corpus *c, const text_stream *t);
 int corpus_read(corpus *c, text_stream *t, tokenizer *k, int32_t unk, size_t longest, int invalid, corpus_progress *progress, error *e);
 void corpus_free(corpus *c);
 
-/* Last position in (from, upto] where a word starts; `from` when there is none. token[upto] must exist. */
-size_t corpus_word_start(const corpus *c, size_t from, size_t upto);
+/* Document d of it, from segment `from` of the document on, whole. */
+document_view corpus_document(const corpus *c, uint64_t d, uint64_t from);
 #endif

@@ -6,11 +6,11 @@
 #include "base/rng.h"
 #include "datagen/examples.h"
 
-/* Draws of RNG_EXAMPLE by (duplicate, document, chunk). 3 is kept for a short-sequence draw. */
-enum { DRAW_LABEL = 0, DRAW_CUT = 1, DRAW_START = 2, DRAW_PARTNER = 4 };
+/* Draws of RNG_EXAMPLE by (duplicate, document, chunk). DRAW_PARTNER has all numbers above it to itself. */
+enum { DRAW_LABEL = 0, DRAW_CUT = 1, DRAW_START = 2, DRAW_SHORT = 3, DRAW_PARTNER = 4 };
 
 typedef struct chunk {
-    uint64_t begin, end;         /* tokens */
+    size_t begin, end;           /* tokens */
     size_t segment;              /* the one that holds begin */
     size_t starts;               /* segments that start inside (begin, end) */
     bool cut_begin, cut_end;     /* begins, ends inside a segment */
@@ -18,15 +18,49 @@ typedef struct chunk {
 
 size_t example_longest_segment(uint32_t seq_length, bool next_sentence) { return next_sentence ? (seq_length - 3) / 2 : seq_length - 2; }
 
-/* The longest run of tokens from `begin` on that fits in `room`: whole segments, then as many whole words of the next as fit. */
-static chunk fill(const corpus *c, uint64_t begin, size_t segment, size_t last_segment, size_t room) {
-    chunk k = { .begin = begin, .end = begin, .segment = segment, .cut_begin = begin > c->segment[segment] };
+static size_t room_of(const example_settings *s) { return s->seq_length - (s->next_sentence ? 3 : 2); }
+size_t example_window(const example_settings *s) { return room_of(s) + 1; }
+
+static uint64_t held_out_draw(const example_settings *s, uint64_t document) { return rng_u64(rng_open(s->seed, RNG_HELD_OUT, 0, document, 0), 0); }
+
+bool example_held_out(const example_settings *s, uint64_t document) { return s->held_out && held_out_draw(s, document) < s->held_out; }
+
+/* The smallest draws are found 16 bits at a time, in as many passes over the documents: no list of them is needed. */
+uint64_t example_held_out_below(const example_settings *s, uint64_t count) {
+    if (!count) return 0;
+    uint64_t prefix = 0, left = count, *cell = must_alloc(65536, sizeof *cell);
+    for (int shift = 48; shift >= 0; shift -= 16) {
+        memset(cell, 0, 65536 * sizeof *cell);
+        for (uint64_t d = 0; d < s->documents; d++) {
+            uint64_t draw = held_out_draw(s, d);
+            if (shift == 48 || draw >> (shift + 16) == prefix >> (shift + 16)) cell[draw >> shift & 0xFFFF]++;
+        }
+        uint64_t at = 0;
+        while (left > cell[at]) left -= cell[at++];
+        prefix |= at << shift;
+    }
+    free(cell);
+    return prefix + 1;                                         /* two equal draws in 64 bits: not with any number of documents that exists */
+}
+
+/* Room of one chunk: with probability short_seq_prob 2 to room - 1 tokens, all alike. One draw serves both questions. */
+static size_t draw_room(const example_settings *s, rng_key key) {
+    size_t room = room_of(s);
+    if (s->short_seq_prob <= 0) return room;
+    double u = rng_unit(key, DRAW_SHORT);
+    return u < s->short_seq_prob ? 2 + (size_t)(u / s->short_seq_prob * (double)(room - 2)) : room;
+}
+
+/* The longest run of tokens from `begin` on that fits in `room`: whole segments, then as many whole words of the next as fit; if those are
+ * fewer than `least`, as many tokens. */
+static chunk fill(const document_view *d, size_t begin, size_t segment, size_t room, size_t least) {
+    chunk k = { .begin = begin, .end = begin, .segment = segment, .cut_begin = begin > d->segment[segment] };
     size_t next = segment;
-    while (next < last_segment && c->segment[next + 1] - begin <= room) k.end = c->segment[++next];
+    while (next < d->segments && d->segment[next + 1] - begin <= room) k.end = d->segment[++next];
     k.starts = next > segment ? next - segment - 1 : 0;
-    if (next < last_segment) {
-        uint64_t cut = corpus_word_start(c, k.end, begin + room);
-        if (k.end == begin && cut == begin) cut = begin + room;
+    if (next < d->segments) {
+        size_t cut = document_word_start(d, k.end, begin + room);
+        if (cut < begin + least) cut = begin + room;
         k.cut_end = cut > k.end;
         k.starts += k.cut_end && next > segment;
         k.end = cut;
@@ -35,90 +69,99 @@ static chunk fill(const corpus *c, uint64_t begin, size_t segment, size_t last_s
 }
 
 /* Where A ends: at a segment's start inside the chunk. Those that would leave a piece of a cut segment alone count only if no other is there. */
-static uint64_t cut_pair(const corpus *c, const chunk *k, rng_key key) {
+static size_t cut_pair(const document_view *d, const chunk *k, rng_key key) {
     size_t first = 1, count = k->starts;
     if (k->cut_end && count > 1) count--;
     if (k->cut_begin && count > 1) { first++; count--; }
-    return c->segment[k->segment + first + rng_below(key, DRAW_CUT, count)];
+    return d->segment[k->segment + first + rng_below(key, DRAW_CUT, count)];
 }
 
 /* Of a chunk of one segment: the word start nearest its middle, the earlier of two; inside a word if it is a single one. */
-static uint64_t cut_single(const corpus *c, const chunk *k) {
-    uint64_t middle = k->begin + (k->end - k->begin) / 2, down = corpus_word_start(c, k->begin, middle), up = middle;
-    while (up < k->end && c->continues && c->continues[c->token.id[up]]) up++;
+static size_t cut_single(const document_view *d, const chunk *k) {
+    size_t middle = k->begin + (k->end - k->begin) / 2, down = document_word_start(d, k->begin, middle), up = middle;
+    while (up < k->end && d->continues && d->continues[d->token[up]]) up++;
     bool has_down = down > k->begin, has_up = up < k->end;
     if (has_down && (!has_up || middle - down <= up - middle)) return down;
     return has_up ? up : middle;
 }
 
-/* B from elsewhere: from a drawn segment of a drawn other document, as many tokens as `target` or that document has left. */
-static void draw_partner(const corpus *c, rng_key key, uint64_t document, size_t target, example *x) {
-    uint64_t other, draw = DRAW_PARTNER;
-    do other = rng_below(key, draw++, c->documents); while (other == document);
-    size_t first = c->document[other], last = c->document[other + 1];
-    size_t start = first + rng_below(key, DRAW_START, last - first);
-    chunk k = fill(c, c->segment[start], start, last, target);
-    x->b = k.begin;
-    x->b_count = (uint16_t)(k.end - k.begin);
+/* B from elsewhere: from a drawn segment of a drawn other document of the same kind, as many tokens as `target` or that document has left. */
+static void draw_partner(const example_settings *s, rng_key key, size_t target, example *x) {
+    uint64_t draw = DRAW_PARTNER;
+    bool held_out = example_held_out(s, x->document);
+    do x->partner = rng_below(key, draw++, s->documents); while (x->partner == x->document || example_held_out(s, x->partner) != held_out);
+    x->b_count = (uint16_t)target;
+    x->foreign = true;
     x->label = 1;
 }
 
-static example *append(example_list *list) {
-    if (list->count == list->capacity) list->item = must_realloc(list->item, list->capacity = list->capacity ? 2 * list->capacity : 1024, sizeof *list->item);
-    return &list->item[list->count++];
+uint64_t example_partner_segment(const example_settings *s, const example *x, uint64_t segments) {
+    return rng_below(rng_open(s->seed, RNG_EXAMPLE, x->duplicate, x->document, x->chunk), DRAW_START, segments);
+}
+
+const int32_t *example_partner(const document_view *d, example *x) {
+    chunk k = fill(d, d->segment[0], 0, x->b_count, 1);
+    x->b_count = (uint16_t)(k.end - k.begin);
+    return d->token + k.begin;
+}
+
+/* A and B stand together in the text; which comes first in the row is the label. */
+static size_t order(const document_view *d, const chunk *k, rng_key key, example *x) {
+    size_t cut = k->starts ? cut_pair(d, k, key) : cut_single(d, k);
+    x->label = (uint8_t)rng_below(key, DRAW_LABEL, 2);
+    x->a_count = (uint16_t)(x->label ? k->end - cut : cut - k->begin);
+    x->b_count = (uint16_t)(k->end - k->begin - x->a_count);
+    return k->end;
 }
 
 /* Fills A, B, label of a chunk; returns where the next chunk begins. */
-static uint64_t pair(const corpus *c, const chunk *k, rng_key key, example *x) {
-    size_t tokens = (size_t)(k->end - k->begin);
+static size_t pair(const document_view *d, const example_settings *s, const chunk *k, rng_key key, example *x) {
+    size_t tokens = k->end - k->begin;
     bool random = tokens == 1 || rng_below(key, DRAW_LABEL, 2) == 1;
-    x->a = k->begin;
     if (!k->starts && random) {                                /* nothing of it is left for another chunk */
         x->a_count = (uint16_t)tokens;
-        draw_partner(c, key, x->document, tokens, x);
+        draw_partner(s, key, tokens, x);
         return k->end;
     }
-    uint64_t cut = k->starts ? cut_pair(c, k, key) : cut_single(c, k);
+    size_t cut = k->starts ? cut_pair(d, k, key) : cut_single(d, k);
     x->a_count = (uint16_t)(cut - k->begin);
     if (random) {                                              /* as long as what it replaces: length must not tell the label */
-        draw_partner(c, key, x->document, (size_t)(k->end - cut), x);
+        draw_partner(s, key, k->end - cut, x);
         return cut;
     }
-    x->b = cut;
     x->b_count = (uint16_t)(k->end - cut);
     return k->end;
 }
 
-void examples_of_document(const corpus *c, const example_settings *s, uint32_t duplicate, uint64_t document, example_list *out) {
-    size_t segment = c->document[document], last = c->document[document + 1], room = s->seq_length - (s->next_sentence ? 3 : 2);
-    uint64_t at = c->segment[segment], end = c->segment[last];
-    assert(!s->next_sentence || c->documents > 1);
-    for (uint32_t number = 0; at < end; number++) {
-        chunk k = fill(c, at, segment, last, room);
-        rng_key key = rng_open(s->seed, RNG_EXAMPLE, duplicate, document, number);
-        example *x = append(out);
-        rng_key shuffle = rng_open(s->seed, RNG_SHUFFLE, duplicate, document, number);
-        *x = (example){ .order = rng_u64(shuffle, 0), .document = document, .duplicate = duplicate, .chunk = number };
-        if (s->next_sentence) at = pair(c, &k, key, x);
-        else {
-            x->a = at;
-            x->a_count = (uint16_t)(k.end - at);
-            at = k.end;
-        }
-        while (segment < last && c->segment[segment + 1] <= at) segment++;
+bool example_next(const document_view *d, const example_settings *s, example_walk *w, example *x, const int32_t **a, const int32_t **b) {
+    size_t end = d->segment[d->segments], full = room_of(s);
+    if (w->at >= end || (!d->last && end - w->at <= full) || (s->sentence_order && w->at + 1 == end)) return false;
+    rng_key key = rng_open(s->seed, RNG_EXAMPLE, w->duplicate, w->document, w->chunk);
+    rng_key shuffle = rng_open(s->seed, RNG_SHUFFLE, w->duplicate, w->document, w->chunk);
+    size_t room = draw_room(s, key);
+    chunk k = fill(d, w->at, w->segment, room, room < full ? 2 : 1);
+    *x = (example){ .order = rng_u64(shuffle, 0), .document = w->document, .duplicate = w->duplicate, .chunk = w->chunk };
+    *a = d->token + k.begin;
+    if (!s->next_sentence) {
+        x->a_count = (uint16_t)(k.end - k.begin);
+        w->at = k.end;
+    } else w->at = s->sentence_order ? order(d, &k, key, x) : pair(d, s, &k, key, x);
+    *b = x->foreign ? NULL : *a + x->a_count;
+    if (s->sentence_order && x->label) {
+        *b = *a;
+        *a += x->b_count;
     }
+    w->chunk++;
+    while (w->segment < d->segments && d->segment[w->segment + 1] <= w->at) w->segment++;
+    return true;
 }
 
-static int compare(const void *a, const void *b) {
+int example_compare(const void *a, const void *b) {
     const example *x = a, *y = b;
     if (x->order != y->order) return x->order < y->order ? -1 : 1;
     if (x->duplicate != y->duplicate) return x->duplicate < y->duplicate ? -1 : 1;
     if (x->document != y->document) return x->document < y->document ? -1 : 1;
     return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
-}
-
-void examples_sort(example_list *list) {
-    if (list->count) qsort(list->item, list->count, sizeof *list->item, compare);
 }
 
 uint32_t example_predictions(const example_settings *s, uint32_t length) {
@@ -129,30 +172,53 @@ uint32_t example_predictions(const example_settings *s, uint32_t length) {
 
 static int ascending(const void *a, const void *b) { return *(const int32_t *)a < *(const int32_t *)b ? -1 : *(const int32_t *)a > *(const int32_t *)b; }
 
-/* Chooses positions without repetition (draws 0..count-1), then 80 % [MASK], 10 % a random word, 10 % the word itself (draws by position). */
+/* What may be masked together, in a row of `length` tokens: single tokens, or with whole_words a word's pieces as far as they stand in one part.
+ * Group g is positions first[g] .. first[g + 1] - 1; a [SEP] between two groups belongs to none. Returns their number. */
+static uint32_t group_candidates(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, uint16_t *first,
+                                 uint16_t *count) {
+    uint32_t n = 0, sep = s->next_sentence ? x->a_count + 1u : 0;
+    for (uint32_t i = 1; i < length - 1; i++) {
+        if (i == sep) continue;
+        if (s->whole_words && n && i != sep + 1 && w->continues[ids[i]]) count[n - 1]++;
+        else {
+            first[n] = (uint16_t)i;
+            count[n++] = 1;
+        }
+    }
+    return n;
+}
+
+/* Takes groups in a drawn order (draws 0, 1, ...) until the row has its number of masks; one that is too large for the rest is passed over. */
+static uint32_t choose(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, rng_key key,
+                       int32_t *positions) {
+    uint16_t first[65536], count[65536];
+    uint32_t groups = group_candidates(s, w, x, length, ids, first, count), wanted = example_predictions(s, length), chosen = 0;
+    for (uint32_t i = 0; i < groups && chosen < wanted; i++) {
+        uint32_t j = i + (uint32_t)rng_below(key, i, groups - i);
+        uint32_t at = first[j], pieces = count[j];
+        first[j] = first[i];
+        count[j] = count[i];
+        if (chosen + pieces > wanted) continue;
+        for (uint32_t k = 0; k < pieces; k++) positions[chosen++] = (int32_t)(at + k);
+    }
+    return chosen;
+}
+
+/* 80 % [MASK], 10 % a random word, 10 % the word itself (draws by position, behind those of choose()). */
 static void mask(const example_settings *s, const example_words *w, const example *x, uint32_t length, int32_t *ids, int32_t *positions, int32_t *labels) {
     rng_key key = rng_open(s->seed, RNG_MASK, x->duplicate, x->document, x->chunk);
-    uint32_t count = example_predictions(s, length), n = 0;
-    int32_t candidate[65536];
-    for (int32_t i = 1; i < (int32_t)length - 1; i++) if (i != x->a_count + 1 || !s->next_sentence) candidate[n++] = i;
+    uint32_t count = choose(s, w, x, length, ids, key, positions);
+    qsort(positions, count, sizeof *positions, ascending);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t j = i + (uint32_t)rng_below(key, i, n - i);
-        int32_t swap = candidate[i];
-        candidate[i] = candidate[j];
-        candidate[j] = swap;
-    }
-    qsort(candidate, count, sizeof *candidate, ascending);
-    for (uint32_t i = 0; i < count; i++) {
-        int32_t at = candidate[i];
+        int32_t at = positions[i];
         uint64_t draw = s->seq_length + 2 * (uint64_t)at, kind = rng_below(key, draw, 10);
-        positions[i] = at;
         labels[i] = ids[at];
         if (kind < 8) ids[at] = w->mask;
         else if (kind == 9) ids[at] = (int32_t)rng_below(key, draw + 1, (uint64_t)w->vocab_size);
     }
 }
 
-uint16_t example_render(const corpus *c, const example_settings *s, const example_words *w, const example *x, shard_rows *r, size_t row) {
+uint16_t example_render(const example_settings *s, const example_words *w, const example *x, const int32_t *a, const int32_t *b, shard_rows *r, size_t row) {
     size_t S = s->seq_length, P = s->max_predictions;
     uint32_t pair_tokens = x->a_count + 2u, length = pair_tokens + (s->next_sentence ? x->b_count + 1u : 0);
     int32_t *ids = r->input_ids + row * S;
@@ -162,10 +228,10 @@ uint16_t example_render(const corpus *c, const example_settings *s, const exampl
     memset(r->positions + row * P, 0, P * sizeof *r->positions);
     memset(r->labels + row * P, 0, P * sizeof *r->labels);
     ids[0] = w->cls;
-    memcpy(ids + 1, c->token.id + x->a, x->a_count * sizeof *ids);
+    memcpy(ids + 1, a, x->a_count * sizeof *ids);
     ids[x->a_count + 1] = w->sep;
     if (s->next_sentence) {
-        memcpy(ids + pair_tokens, c->token.id + x->b, x->b_count * sizeof *ids);
+        memcpy(ids + pair_tokens, b, x->b_count * sizeof *ids);
         ids[length - 1] = w->sep;
         memset(r->segment_ids + row * S + pair_tokens, 1, length - pair_tokens);
     }

@@ -5,59 +5,37 @@
 #include <unistd.h>
 #include "base/files.h"
 #include "datagen/inspect.h"
-#include "datagen/shard_file.h"
+#include "datagen/shard_foreign.h"
 #include "datagen/shard_manifest.h"
-#include "datagen/shard_rows.h"
-
-enum { BLOCK_ROWS = 1024 };
 
 static bool is_hdf5(const char *name) {
     const char *dot = strrchr(name, '.');
     return name[0] != '.' && dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5"));
 }
 
-/* A row begins with [CLS] and ends with [SEP] of this vocabulary: another vocabulary would be seen here, if its ids fit at all. */
-static int check_vocabulary(const shard_rows *r, uint32_t S, const uint16_t *lengths, const vocab *v, const char *path, uint64_t first, error *e) {
-    for (size_t i = 0; i < r->count; i++) {
-        if (r->input_ids[i * S] == vocab_cls(v) && r->input_ids[i * S + lengths[i] - 1] == vocab_sep(v)) continue;
-        return error_set(e, EXIT_USAGE, "%s: row %llu: does not begin with [CLS] and end with [SEP]; is --vocab the vocabulary that it was made with?", path,
-                         (unsigned long long)(first + i));
-    }
-    return 0;
-}
-
-/* Reads file i through: shape, values, lengths (appended), hashes. */
-static int adopt_file(shard_manifest *m, size_t i, const char *folder, const vocab *v, uint16_t **lengths, uint64_t *rows, error *e) {
-    shard_file *f = NULL;
+/* Reads file i through in a child process: shape, values, lengths (appended), hashes. */
+static int adopt_file(shard_manifest *m, size_t i, const char *folder, const vocab *v, const child_limits *limits, uint16_t **lengths, uint64_t *rows,
+                      error *e) {
     shard_manifest_file *entry = &m->file[i];
+    foreign_shard f;
     char *path = files_join(folder, entry->name);
-    int code = shard_file_open(&f, path, e);
-    if (code) { free(path); return code; }
-    const shard_shape *s = shard_file_shape(f);
-    if (i == 0) {
+    int code = shard_foreign_read(&f, path, v, false, limits, lengths, *rows, e);
+    const shard_shape *s = &f.shape;
+    if (!code && i == 0) {
         m->seq_length = s->seq_length;
         m->max_predictions = s->max_predictions;
         m->has_nsp = s->has_nsp;
-    } else if (s->seq_length != m->seq_length || s->max_predictions != m->max_predictions || s->has_nsp != m->has_nsp) {
+    } else if (!code && (s->seq_length != m->seq_length || s->max_predictions != m->max_predictions || s->has_nsp != m->has_nsp)) {
         code = error_set(e, EXIT_USAGE, "%s: its sequence length, predictions or labels are not those of %s; keep them in folders of their own", path,
                          m->file[0].name);
     }
-    entry->rows = s->rows;
-    shard_rows *r = shard_rows_make(s->seq_length, s->max_predictions, BLOCK_ROWS);
-    shard_rows_limits limits = { s->seq_length, s->max_predictions, MANIFEST_LONGEST_ROW, (int64_t)vocab_size(v), NULL };
-    for (uint64_t at = 0; at < s->rows && !code; at += r->count) {
-        size_t n = s->rows - at < BLOCK_ROWS ? (size_t)(s->rows - at) : BLOCK_ROWS;
-        *lengths = must_realloc(*lengths, *rows + n, sizeof **lengths);
-        if ((code = shard_file_read_rows(f, at, n, r, e)) || (code = shard_rows_check(r, &limits, *lengths + *rows, path, at, e))) break;
-        code = check_vocabulary(r, s->seq_length, *lengths + *rows, v, path, at, e);
-        for (size_t k = 0; k < n * s->seq_length; k++) if (r->input_ids[k] > m->max_id) m->max_id = r->input_ids[k];
-        for (size_t k = 0; k < n * s->max_predictions; k++) if (r->labels[k] > m->max_id) m->max_id = r->labels[k];
-        *rows += n;
+    if (!code) {
+        entry->rows = s->rows;
+        *rows += s->rows;
+        if (f.max_id > m->max_id) m->max_id = f.max_id;
+        memcpy(entry->content, f.content, SHA256_HEX);
+        code = sha256_file(path, entry->sha256, &entry->bytes, e);
     }
-    if (!code) code = shard_file_content_hash(f, entry->content, e);
-    shard_rows_free(r);
-    shard_file_close(f);
-    if (!code) code = sha256_file(path, entry->sha256, &entry->bytes, e);
     free(path);
     return code;
 }
@@ -96,13 +74,14 @@ static void take_back(const char *folder) {
     }
 }
 
-int inspect_adopt(const char *folder, const vocab *v, tokenizer_settings words, error *e) {
+int inspect_adopt(const char *folder, const vocab *v, tokenizer_settings words, const child_limits *limits, error *e) {
     shard_manifest m = { .lowercase = words.lowercase, .strip_accents = words.strip_accents, .specials = words.specials };
     uint16_t *lengths[2] = {0};
     uint64_t rows[2] = {0};
     int code = check_place(folder, v, e);
     if (!code) code = find_files(&m, folder, e);
-    for (size_t i = 0; i < m.files && !code; i++) code = adopt_file(&m, i, folder, v, &lengths[m.file[i].split], &rows[m.file[i].split], e);
+    for (size_t i = 0; i < m.files && !code; i++)
+        code = adopt_file(&m, i, folder, v, limits, &lengths[m.file[i].split], &rows[m.file[i].split], e);
     if (!code) {
         m.options = json_new_object();
         json_set_bool(m.options, "adopted", true);

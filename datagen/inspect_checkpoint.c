@@ -53,10 +53,9 @@ static int verify_file(const char *folder, const char *name, const json *entry, 
 
 static int verify(const char *folder, const json *manifest, error *e) {
     const json *files = json_get(manifest, "files");
-    size_t n = 0;
-    for (const char *name = json_next_key(files, NULL); name; name = json_next_key(files, name), n++)
+    if (!manifest) return error_set(e, EXIT_USAGE, "%s: has no %s, so there is nothing to verify it against", folder, manifest_name);
+    for (const char *name = json_next_key(files, NULL); name; name = json_next_key(files, name))
         if (verify_file(folder, name, json_get(files, name), e)) return e->code;
-    printf("  verified     sizes and hashes of %zu files\n", n);
     return 0;
 }
 
@@ -70,28 +69,50 @@ static void print_scalars(const json *manifest) {
     }
 }
 
-static void print_shape(const inspect_tensor *t) {
+static void print_tensor(const inspect_tensor *t) {
+    printf("  %-72s %s ", t->name, t->dtype);
     for (int i = 0; i < t->rank; i++) printf("%s%llu", i ? " x " : "", (unsigned long long)t->shape[i]);
+    printf("\n");
 }
 
-int inspect_checkpoint(const char *path, bool check, error *e) {
+static void print_checkpoint(const char *path, const char *kind, const inspect_tensors *s, const json *manifest, bool verified) {
+    printf("%s: %s, %zu tensors, %llu parameters\n", path, kind, s->count, (unsigned long long)s->elements);
+    if (manifest) print_scalars(manifest);
+    for (size_t i = 0; i < s->count; i++) print_tensor(&s->item[i]);
+    if (verified) printf("  verified     sizes and hashes of %zu files\n", json_count(json_get(manifest, "files")));
+}
+
+static void give_checkpoint(json *out, const char *path, const char *kind, const inspect_tensors *s, const json *manifest, bool verified) {
+    json *tensors = json_new_array();
+    json_set_string(out, "path", path);
+    json_set_string(out, "kind", kind);
+    json_set_int(out, "parameters", (int64_t)s->elements);
+    for (size_t i = 0; i < s->count; i++) {
+        const inspect_tensor *t = &s->item[i];
+        json *o = json_new_object(), *shape = json_new_array();
+        json_set_string(o, "name", t->name);
+        json_set_string(o, "dtype", t->dtype);
+        for (int k = 0; k < t->rank; k++) json_append(shape, json_new_int((int64_t)t->shape[k]));
+        json_set(o, "shape", shape);
+        json_append(tensors, o);
+    }
+    json_set(out, "tensors", tensors);
+    if (manifest) json_set(out, "manifest", json_copy(manifest));
+    json_set_bool(out, "verified", verified);
+}
+
+int inspect_checkpoint(const char *path, const inspect_wanted *wanted, json *out, error *e) {
     inspect_tensors s;
     json *manifest = NULL;
     bool folder = files_is_folder(path);
     if (folder && read_manifest(path, &manifest, e)) return e->code;
+    const char *kind = manifest ? "checkpoint" : folder ? "model without manifest" : "weights";
     char *weights = weights_path(path);
     int code = inspect_tensors_read(&s, weights, e);
     if (!code) {
-        printf("%s: %s, %zu tensors, %llu parameters\n", path, manifest ? "checkpoint" : folder ? "model without manifest" : "weights", s.count,
-               (unsigned long long)s.elements);
-        if (manifest) print_scalars(manifest);
-        for (size_t i = 0; i < s.count; i++) {
-            printf("  %-72s %s ", s.item[i].name, s.item[i].dtype);
-            print_shape(&s.item[i]);
-            printf("\n");
-        }
-        if (check && manifest) code = verify(path, manifest, e);
-        else if (check) code = error_set(e, EXIT_USAGE, "%s: has no %s, so there is nothing to verify it against", path, manifest_name);
+        if (wanted->verify) code = verify(path, manifest, e);
+        if (!code && out) give_checkpoint(out, path, kind, &s, manifest, wanted->verify);
+        else if (!code) print_checkpoint(path, kind, &s, manifest, wanted->verify);
         inspect_tensors_free(&s);
     }
     free(weights);

@@ -9,29 +9,37 @@
 
 struct settings {
     char *vocab, *adopt;
-    bool verify, diff, tokenize, cased;
-    int64_t example;
+    bool verify, stats, json, diff, tokenize, cased;
+    int64_t example, parse_memory;
+    double parse_time;
     int strip_accents, special_tokens;
 };
 
 #define AT(field) offsetof(struct settings, field)
 static const option_spec table[] = {
-    {"verify", OPTION_SWITCH, AT(verify), .help = "check hashes and every value"},
+    {"verify", OPTION_SWITCH, AT(verify), .help = "check hashes and every value; count labels, [UNK] and repeated rows"},
+    {"stats", OPTION_SWITCH, AT(stats), .help = "show how long rows are and what was masked"},
+    {"json", OPTION_SWITCH, AT(json), .help = "print one JSON object instead of text: {\"program\", \"version\", \"paths\": [one object for each PATH]}"},
     {"example", OPTION_INT, AT(example), .low = -1, .high = 1e15, .initial = "-1", .unit = "row",
      .help = "show this row of a shard folder in words (first row: 0; -1: none)"},
     {"diff", OPTION_SWITCH, AT(diff), .help = "compare two shard folders by rows, or two checkpoints by tensors and files; exit 5 when they differ"},
     {"adopt", OPTION_TEXT, AT(adopt), .unit = "folder", .help = "check shards made elsewhere and write manifest, lengths and vocabulary beside them"},
     {"tokenize", OPTION_SWITCH, AT(tokenize), .help = "print the ids of each line of text, one line of ids per line"},
-    {"vocab", OPTION_TEXT, AT(vocab), .unit = "file", .help = "vocabulary for --tokenize and --adopt, or a Hugging Face folder (then with its casing)"},
+    {"vocab", OPTION_TEXT, AT(vocab), .unit = "file",
+     .help = "vocabulary for --tokenize, --adopt and single HDF5 files, or a Hugging Face folder (then with its casing)"},
     {"cased", OPTION_SWITCH, AT(cased), .help = "keep capitals"},
     {"strip-accents", OPTION_CHOICE, AT(strip_accents), .choices = "auto|yes|no", .initial = "auto", .help = "drop accents; auto: when uncased"},
     {"special-tokens", OPTION_CHOICE, AT(special_tokens), .choices = "split|keep", .initial = "keep",
      .help = "with --tokenize: [MASK] and the like are ordinary characters, or the token"},
+    {"parse-memory", OPTION_INT, AT(parse_memory), .low = 1, .high = 1 << 24, .initial = "1024", .unit = "MiB",
+     .help = "HDF5 files without a record are read by a child process, with at most so much memory"},
+    {"parse-time", OPTION_DURATION, AT(parse_time), .low = 0.1, .high = 1e6, .initial = "60s",
+     .help = "and ended when it makes no progress for so long"},
 };
 
 static const option_program program = {
     .name = "bert-inspect", .summary = "describes, verifies and compares shards and checkpoints, adopts shards made elsewhere, tokenizes",
-    .usage = "bert-inspect [--verify] [--example N] PATH... | --diff A B | --adopt DIR | --tokenize TEXT...",
+    .usage = "bert-inspect [--verify] [--stats] PATH... | --diff A B | --adopt DIR | --tokenize TEXT...",
     .details = "PATH is a shard folder, one HDF5 shard, a checkpoint folder or a safetensors file.\n\n"
                "Exit codes: 0 done, or equal; 1 the machine failed; 2 usage, or data that is malformed; 5 content differs from its recorded hash, "
                "or --diff found a difference.",
@@ -101,13 +109,18 @@ static int run_tokenize(const options *o, const struct settings *s, error *e) {
     return code;
 }
 
+static inspect_wanted wanted_of(const struct settings *s, const vocab *v) {
+    return (inspect_wanted){ s->verify, s->stats, v, { (uint64_t)s->parse_memory << 20, s->parse_time } };
+}
+
 static int run_adopt(const options *o, const struct settings *s, error *e) {
     vocab *v = NULL;
     tokenizer_settings words;
     if (o->argument_count) return error_set(e, EXIT_USAGE, "--adopt: takes one folder; '%s' is one too many", o->arguments[0]);
     int code = load_words(o, s, "adopt", &v, &words, e);
     words.specials = SPECIALS_SPLIT;
-    if (!code) code = inspect_adopt(s->adopt, v, words, e);
+    inspect_wanted wanted = wanted_of(s, v);
+    if (!code) code = inspect_adopt(s->adopt, v, words, &wanted.limits, e);
     vocab_free(v);
     return code;
 }
@@ -124,25 +137,48 @@ static int run_diff(const options *o, error *e) {
     return code ? code : differ ? EXIT_CORRUPT : 0;
 }
 
+static int run_path(const char *path, const struct settings *s, const vocab *v, json *found, error *e) {
+    path_kind kind;
+    inspect_wanted wanted = wanted_of(s, v);
+    if (kind_of(path, &kind, e)) return e->code;
+    if (s->example >= 0 && kind != PATH_SHARDS) return error_set(e, EXIT_USAGE, "--example: %s is no shard folder", path);
+    if (s->stats && (kind == PATH_CHECKPOINT || kind == PATH_SAFETENSORS)) return error_set(e, EXIT_USAGE, "--stats: %s holds no shards", path);
+    if (s->vocab && kind != PATH_SHARD_FILE) return error_set(e, EXIT_USAGE, "--vocab: %s has a vocabulary of its own, or needs none; leave it out", path);
+    if (s->example >= 0) return inspect_example(path, (uint64_t)s->example, e);
+    return kind == PATH_SHARDS ? inspect_shards(path, &wanted, found, e) : kind == PATH_SHARD_FILE ? inspect_shard_file(path, &wanted, found, e)
+         : inspect_checkpoint(path, &wanted, found, e);
+}
+
+/* With --json the object is printed when all is found: an error leaves stdout empty. */
 static int run_paths(const options *o, const struct settings *s, error *e) {
     if (!o->argument_count) return error_set(e, EXIT_USAGE, "nothing to inspect; name a shard folder, a shard or a checkpoint");
-    for (size_t i = 0; i < o->argument_count; i++) {
-        const char *path = o->arguments[i];
-        path_kind kind;
-        int code = kind_of(path, &kind, e);
-        if (!code && s->example >= 0 && kind != PATH_SHARDS) code = error_set(e, EXIT_USAGE, "--example: %s is no shard folder", path);
-        if (code) return code;
-        if (s->example >= 0) code = inspect_example(path, (uint64_t)s->example, e);
-        else if (kind == PATH_SHARDS) code = inspect_shards(path, s->verify, e);
-        else if (kind == PATH_SHARD_FILE) code = inspect_shard_file(path, s->verify, e);
-        else code = inspect_checkpoint(path, s->verify, e);
-        if (code) return code;
+    vocab *v = NULL;
+    json *all = s->json ? json_new_array() : NULL;
+    int code = s->vocab ? vocab_load(&v, s->vocab, e) : 0;
+    for (size_t i = 0; i < o->argument_count && !code; i++) {
+        json *found = all ? json_new_object() : NULL;
+        code = run_path(o->arguments[i], s, v, found, e);
+        if (all) json_append(all, found);
     }
-    return 0;
+    if (all) {
+        json *root = json_new_object();
+        json_set_string(root, "program", "bert-inspect");
+        json_set_string(root, "version", BERT_VERSION);
+        json_set(root, "paths", all);
+        char *printed = json_print(root, 2);
+        if (!code) printf("%s\n", printed);
+        free(printed);
+        json_free(root);
+    }
+    vocab_free(v);
+    return code;
 }
 
 static int run(const options *o, const struct settings *s, error *e) {
+    bool other = s->adopt || s->diff || s->tokenize;
     if ((s->adopt != NULL) + s->diff + s->tokenize > 1) return error_set(e, EXIT_USAGE, "--adopt, --diff and --tokenize exclude each other");
+    if (s->json && (other || s->example >= 0)) return error_set(e, EXIT_USAGE, "--json: goes with a description, --verify and --stats only");
+    if (s->stats && (other || s->example >= 0)) return error_set(e, EXIT_USAGE, "--stats: goes with a description and --verify only");
     return s->tokenize ? run_tokenize(o, s, e) : s->adopt ? run_adopt(o, s, e) : s->diff ? run_diff(o, e) : run_paths(o, s, e);
 }
 

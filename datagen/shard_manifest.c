@@ -231,7 +231,7 @@ static int write_lengths(shard_manifest *m, const char *folder, enum shard_split
 }
 
 int shard_manifest_write_parts(shard_manifest *m, const char *folder, const uint16_t *const lengths[2], const vocab *v, error *e) {
-    for (int s = 0; s < 2; s++) if (write_lengths(m, folder, (enum shard_split)s, lengths[s], e)) return e->code;
+    for (int s = 0; s < 2; s++) if (lengths[s] && write_lengths(m, folder, (enum shard_split)s, lengths[s], e)) return e->code;
     size_t bytes;
     char *text = vocab_text(v, &bytes), *path = files_join(folder, MANIFEST_VOCAB);
     int code = files_write_atomic(path, text, bytes, e);

@@ -49,7 +49,8 @@ void shard_manifest_content_hash(const shard_manifest *m, char hex[SHA256_HEX]);
 int shard_manifest_read(shard_manifest *out, const char *folder, error *e);
 /* Writes folder/manifest.json, atomically. Takes ownership of nothing. */
 int shard_manifest_write(const shard_manifest *m, const char *folder, error *e);
-/* Writes lengths files and the vocabulary's copy, fills lengths_hash. lengths[split] holds shard_manifest_rows() values. */
+/* Writes lengths files and the vocabulary's copy, fills lengths_hash. lengths[split] holds shard_manifest_rows() values; NULL: that file is the
+ * caller's, who fills lengths_hash. */
 int shard_manifest_write_parts(shard_manifest *m, const char *folder, const uint16_t *const lengths[2], const vocab *v, error *e);
 void shard_manifest_free(shard_manifest *m);
 #endif

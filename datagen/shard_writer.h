@@ -1,11 +1,14 @@
-/* datagen/shard_writer.h - writes one shard; equal rows give equal bytes (for one zlib version).
+/* datagen/shard_writer.h - writes one shard; equal rows give equal bytes.
  *
  * Promise: layout, order of chunks, compression and checksums are ours; libhdf5 only places what it is given. A file without the attribute
  * `complete` is not a shard: it is written last.
  *
- *     shard_writer *w = shard_writer_new(&settings, rows);
+ *     shard_writer *w = shard_writer_new(&settings, rows, NULL);
  *     while (...) shard_writer_add(w, batch);             SHARD_CHUNK_ROWS at a time, the last may be shorter
  *     shard_writer_finish(w, "training_00000.hdf5", content, &e);
+ *
+ * Threads put chunks at their places instead, in any order, each with a packer of its own; shard_writer_finish() is called by one, when all
+ * are there, and takes turns with other writers at libhdf5.
  *
  * Format: docs/data-format.md. Checksum: H5_checksum_fletcher32() of HDF5, as its filter stores it. */
 #ifndef DATAGEN_SHARD_WRITER_H
@@ -14,6 +17,7 @@
 #include <stdint.h>
 #include "datagen/shard.h"
 #include "datagen/shard_file.h"
+#include "datagen/store.h"
 
 enum { SHARD_FORMAT_VERSION = 1, SHARD_CHUNK_ROWS = 256, SHARD_DEFLATE_LEVEL = 4 };
 
@@ -26,11 +30,29 @@ typedef struct shard_writer_settings {
 } shard_writer_settings;
 
 typedef struct shard_writer shard_writer;
+typedef struct shard_packer shard_packer;
 
-shard_writer *shard_writer_new(const shard_writer_settings *settings, uint64_t rows);
+/* Packed chunks wait in s; NULL: in memory of the writer's own. */
+shard_writer *shard_writer_new(const shard_writer_settings *settings, uint64_t rows, store *s);
 void shard_writer_add(shard_writer *w, const shard_rows *rows);
-/* Largest token id added so far. */
+
+shard_packer *shard_packer_new(void);
+void shard_packer_free(shard_packer *p);
+uint64_t shard_writer_chunks(const shard_writer *w);
+uint64_t shard_writer_chunk_rows(const shard_writer *w);      /* of all chunks but the last */
+/* Packs all rows of chunk i. Any thread, once for each i. */
+int shard_writer_put(shard_writer *w, shard_packer *p, uint64_t i, const shard_rows *rows, error *e);
+
+/* Ranks: some chunks of a file are packed by others. keep_raw before the first put: what the content hash needs of a chunk stays with it.
+ * Then the places of chunks [first, first + n), to be flushed and written beside the store; and the same taken in by who finishes the file. */
+void shard_writer_keep_raw(shard_writer *w);
+int shard_writer_publish(shard_writer *w, uint64_t first, uint64_t n, const char *path, error *e);
+int shard_writer_take_in(shard_writer *w, uint64_t first, uint64_t n, const char *path, error *e);
+
+/* Largest token id so far. */
 int64_t shard_writer_max_id(const shard_writer *w);
+/* Tokens of all rows, [CLS] to the last [SEP], when all chunks are there; borrowed. */
+const uint16_t *shard_writer_lengths(const shard_writer *w);
 /* Writes and fsyncs path (a new file), returns its content hash. EXIT_MACHINE on failure. */
 int shard_writer_finish(shard_writer *w, const char *path, char content_hash[SHA256_HEX], error *e);
 void shard_writer_free(shard_writer *w);   /* NULL is allowed */

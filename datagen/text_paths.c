@@ -26,6 +26,8 @@ static int add_file(text_paths *p, const char *path, const struct stat *s, bool 
         if (fd < 0) return refuse(path, e);
         close(fd);
         p->bytes += (uint64_t)s->st_size;
+    } else if (S_ISBLK(s->st_mode) || S_ISCHR(s->st_mode) || S_ISSOCK(s->st_mode)) {
+        return error_set(e, EXIT_USAGE, "%s: is a device or a socket; give a file, a folder, a pipe or -", path);
     } else {
         if (access(path, R_OK)) return refuse(path, e);
         *sized = false;

@@ -8,6 +8,7 @@
 #include <zlib.h>
 #include <zstd.h>
 #include "base/json.h"
+#include "datagen/json_text.h"
 #include "datagen/sentences.h"
 #include "datagen/text_paths.h"
 #include "datagen/text_stream.h"
@@ -37,6 +38,7 @@ struct text_stream {
     buffer line;                          /* a line that spans two pulls */
     uint64_t bytes_read;
     const char *rest, *rest_end;          /* of the paragraph (or JSON text) being cut */
+    uint64_t left_out;
     json *object;                         /* owner of the text being cut, or NULL */
     buffer ahead, given;                  /* the segment read ahead and the one returned */
     bool have_ahead;
@@ -109,6 +111,23 @@ static bool ends_with(const char *name, const char *end) {
     return a >= b && !strcmp(name + a - b, end);
 }
 
+/* What is no text and often met: better said than read. */
+static int refuse_other(const text_stream *t, error *e) {
+    static const struct { const char *what, *use; size_t at; const char *magic; } known[] = {
+        { "xz", "xz -dc", 0, "\xFD" "7zXZ" }, { "bzip2", "bzip2 -dc", 4, "1AY&SY" }, { "zip", "unzip -p", 0, "PK\003\004" },
+        { "Parquet", NULL, 0, "PAR1\x15" }, { "HDF5", NULL, 0, "\211HDF" },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        size_t n = strlen(known[i].magic);
+        if (t->input_bytes < known[i].at + n || memcmp(t->input + known[i].at, known[i].magic, n)) continue;
+        const char *what = known[i].what;
+        if (known[i].use)
+            return error_set(e, EXIT_USAGE, "%s: is compressed with %s, which is not read; pipe its text in: %s FILE | ... -", t->name, what, known[i].use);
+        return error_set(e, EXIT_USAGE, "%s: is a %s file, no text; docs/data-format.md tells how to pipe its text in", t->name, what);
+    }
+    return 0;
+}
+
 /* Opens the next file and tells its content by its first bytes. */
 static int open_next(text_stream *t, error *e) {
     t->name = t->paths.name[t->next_path++];
@@ -134,9 +153,7 @@ static int open_next(text_stream *t, error *e) {
         if (!t->zstd) t->zstd = ZSTD_createDStream();
         if (!t->zstd || ZSTD_isError(ZSTD_initDStream(t->zstd))) return error_set(e, EXIT_MACHINE, "%s: no memory to decompress", t->name);
         t->content = CONTENT_ZSTD;
-    } else if (t->input_bytes >= 3 && !memcmp(b, "\xEF\xBB\xBF", 3)) {
-        t->input_at = 3;
-    }
+    } else return refuse_other(t, e);
     return 0;
 }
 
@@ -246,8 +263,26 @@ int text_stream_raw(text_stream *t, const char **line, size_t *bytes, error *e) 
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* The text of a JSON line, to be cut into segments. */
+int text_invalid(const char *file, size_t line_number, char byte, error *e) {
+    if (byte == '\\')
+        return error_set(e, EXIT_USAGE, "%s:%zu: \\u0000 or half a surrogate pair in JSON text; mend it, or use --invalid-utf8 replace or skip", file,
+                         line_number);
+    return error_set(e, EXIT_USAGE, "%s:%zu: invalid UTF-8 (byte 0x%02X); convert the text, or use --invalid-utf8 replace or skip", file, line_number,
+                     (unsigned char)byte);
+}
+
+/* The text of a JSON line, to be cut into segments; none when the line is left out. */
 static int open_json(text_stream *t, const char *line, size_t bytes, error *e) {
+    size_t bad;
+    char *repaired = NULL;
+    if (!json_text_valid(line, bytes, &bad)) {
+        if (t->settings.invalid == INVALID_FAIL) return text_invalid(t->name, t->line_number, line[bad], e);
+        if (t->settings.invalid == INVALID_SKIP) {
+            t->left_out++;
+            return 0;
+        }
+        line = repaired = json_text_repair(line, bytes, &bytes);
+    }
     const char *text, *key = t->settings.json_key ? t->settings.json_key : "text";
     char *where = must_format("%s:%zu", t->name, t->line_number);
     int code = json_parse(&t->object, line, bytes, where, e);
@@ -259,6 +294,7 @@ static int open_json(text_stream *t, const char *line, size_t bytes, error *e) {
         t->rest_end = text + strlen(text);
     }
     free(where);
+    free(repaired);
     return code;
 }
 
@@ -303,6 +339,10 @@ static enum event next_event(text_stream *t, const char **segment, size_t *bytes
             return EVENT_BOUNDARY;
         }
         size_t blank = 0;
+        if (t->line_number == 1 && n >= 3 && !memcmp(line, "\xEF\xBB\xBF", 3)) {      /* a byte order mark */
+            line += 3;
+            n -= 3;
+        }
         while (blank < n && is_space(line[blank])) blank++;
         if (t->json) {
             if (blank < n && open_json(t, line, n, e)) return EVENT_ERROR;
@@ -347,5 +387,7 @@ int text_stream_line(text_stream *t, const char **line, size_t *bytes, bool *doc
 
 const char *text_stream_file(const text_stream *t) { return t->given_file ? t->given_file : "no file"; }
 size_t text_stream_line_number(const text_stream *t) { return t->given_line; }
+uint64_t text_stream_left_out(const text_stream *t) { return t->left_out; }
+bool text_stream_is_json(const text_stream *t) { return t->json; }
 uint64_t text_stream_bytes_read(const text_stream *t) { return t->bytes_read; }
 uint64_t text_stream_bytes_total(const text_stream *t) { return t->paths.bytes; }

@@ -11,7 +11,7 @@
  * A line ends at \n only; one \r before it is dropped, as is a byte order mark at a file's start. A line is a segment, a blank one (ASCII
  * white space only) ends the document, and so does the end of a file. Names that end in .jsonl (.jsonl.gz, .jsonl.zst) hold one JSON
  * object per line: its text is a document, the lines in it are segments. Standard input is read so when json_key is given.
- * Bytes are handed on as they are: whoever needs valid UTF-8 checks it. */
+ * Bytes of plain lines are handed on as they are: whoever needs valid UTF-8 checks it. */
 #ifndef DATAGEN_TEXT_STREAM_H
 #define DATAGEN_TEXT_STREAM_H
 #include <signal.h>
@@ -22,9 +22,12 @@
 
 typedef struct text_stream text_stream;
 
+enum { INVALID_FAIL, INVALID_REPLACE, INVALID_SKIP };   /* text that is no valid UTF-8: refused, read as U+FFFD, segment left out */
+
 typedef struct text_settings {
     bool split_sentences;      /* lines are paragraphs: cut them by datagen/sentences.h */
     const char *json_key;      /* borrowed; NULL: "text" */
+    int invalid;               /* of JSON lines, which must be valid to be read; a line left out is a document */
     const volatile sig_atomic_t *stop;   /* set by a signal's handler: reading ends with EXIT_MACHINE; may be NULL */
 } text_settings;
 
@@ -37,12 +40,16 @@ void text_stream_close(text_stream *t);   /* NULL is allowed */
  * EXIT_MACHINE when reading fails. */
 int text_stream_line(text_stream *t, const char **line, size_t *bytes, bool *document_end, error *e);
 
-/* The same files line by line as they stand: empty lines and \r included, no documents, no JSON. Use one of the two on a stream. */
+/* The same files line by line as they stand: empty lines, \r and byte order marks included, no documents, no JSON. Use one of the two on a stream. */
 int text_stream_raw(text_stream *t, const char **line, size_t *bytes, error *e);
 
 /* Where the last returned segment stands: the file as named (folder/name), its line from 1. Borrowed until the next call. */
 const char *text_stream_file(const text_stream *t);
 size_t text_stream_line_number(const text_stream *t);
+uint64_t text_stream_left_out(const text_stream *t);   /* JSON lines so far that were left out (INVALID_SKIP) */
+/* The refusal of a line that is no valid UTF-8 (INVALID_FAIL), for its first bad byte; a backslash: of an escape in JSON. Returns EXIT_USAGE. */
+int text_invalid(const char *file, size_t line_number, char byte, error *e);
+bool text_stream_is_json(const text_stream *t);   /* the open file is JSON lines, by its name */
 
 /* For progress: bytes read from disk so far, and of all files together (0 when not known: standard input, pipes). */
 uint64_t text_stream_bytes_read(const text_stream *t);

@@ -20,6 +20,12 @@ void word_counts_free(word_counts *c) {
     *c = (word_counts){0};
 }
 
+void word_counts_empty(word_counts *c) {
+    memset(c->slot, 0, c->slots * sizeof *c->slot);
+    c->count = c->text_used = 0;
+    c->total = c->too_long = 0;
+}
+
 static uint32_t *empty_slot(uint32_t *slot, size_t slots, uint64_t hash) {
     size_t i = hash & (slots - 1);
     while (slot[i]) i = (i + 1) & (slots - 1);
@@ -34,19 +40,22 @@ static void grow(word_counts *c) {
     for (size_t i = 0; i < c->count; i++) *empty_slot(c->slot, c->slots, c->word[i].hash) = (uint32_t)i + 1;
 }
 
-void word_counts_add(void *counts, const char *word, size_t bytes, size_t characters) {
-    word_counts *c = counts;
-    c->total++;
-    if (characters > WORD_CHARACTERS) { c->too_long++; return; }
-    uint64_t hash = word_hash(word, bytes);
+void word_counts_add_counted(word_counts *c, const char *word, size_t bytes, uint64_t hash, uint64_t n) {
     for (size_t i = hash & (c->slots - 1); c->slot[i]; i = (i + 1) & (c->slots - 1)) {
         counted_word *w = &c->word[c->slot[i] - 1];
-        if (w->hash == hash && w->bytes == bytes && !memcmp(c->text + w->text, word, bytes)) { w->count++; return; }
+        if (w->hash == hash && w->bytes == bytes && !memcmp(c->text + w->text, word, bytes)) { w->count += n; return; }
     }
     if (c->count == c->room) grow(c);
     while (c->text_used + bytes > c->text_room) c->text = must_realloc(c->text, c->text_room *= 2, 1);
     memcpy(c->text + c->text_used, word, bytes);
-    c->word[c->count] = (counted_word){hash, 1, c->text_used, (uint32_t)bytes};
+    c->word[c->count] = (counted_word){hash, n, c->text_used, (uint32_t)bytes};
     c->text_used += bytes;
     *empty_slot(c->slot, c->slots, hash) = (uint32_t)++c->count;
+}
+
+void word_counts_add(void *counts, const char *word, size_t bytes, size_t characters) {
+    word_counts *c = counts;
+    c->total++;
+    if (characters > WORD_CHARACTERS) c->too_long++;
+    else word_counts_add_counted(c, word, bytes, word_hash(word, bytes), 1);
 }

@@ -24,4 +24,6 @@ typedef struct word_counts {
 void word_counts_init(word_counts *c);
 void word_counts_free(word_counts *c);
 void word_counts_add(void *counts, const char *word, size_t bytes, size_t characters);   /* a word_sink */
+void word_counts_add_counted(word_counts *c, const char *word, size_t bytes, uint64_t hash, uint64_t n);   /* hash: word_hash() of the word */
+void word_counts_empty(word_counts *c);                                                   /* no words any more; the room stays */
 #endif

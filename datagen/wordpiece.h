@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include "datagen/tokenizer.h"
 
-/* word: valid UTF-8, 1 to WORD_CHARACTERS characters. Fills id (room for WORD_CHARACTERS) and returns their number, at least 1:
+enum { WORDPIECE_LONGEST = 200 };   /* characters of a word: the larger of the two limits, Hugging Face's 100 and Google's 200 */
+
+/* word: valid UTF-8, 1 to WORDPIECE_LONGEST characters. Fills id (room for one per character) and returns their number, at least 1:
  * [UNK] alone when some rest of the word begins with no token. */
 size_t wordpiece_split(const vocab *v, const char *word, size_t bytes, int32_t *id);
 #endif

@@ -59,22 +59,63 @@ static uint32_t piece_of(learner *l, const char *spelling, size_t bytes, bool co
     return (uint32_t)l->pieces++;
 }
 
-/* The alphabet in order of code points, first as beginnings, then as continuations. table: by code point * 2 + continues -> symbol + 1. */
-static uint32_t *make_alphabet(learner *l) {
+typedef struct character { uint32_t code; uint64_t count; } character;
+
+static int by_frequency(const void *a, const void *b) {
+    const character *x = a, *y = b;
+    return x->count != y->count ? (x->count < y->count) - (x->count > y->count) : (x->code > y->code) - (x->code < y->code);
+}
+
+/* allowed[c] = 1 for the `limit` most frequent characters (0: for all). */
+static unsigned char *choose_characters(const word_counts *counts, size_t limit) {
+    uint64_t *seen = must_zalloc(UNICODE_END, sizeof *seen);
+    unsigned char *allowed = must_zalloc(UNICODE_END, 1);
+    size_t used = 0;
+    for (size_t w = 0; w < counts->count; w++) {
+        const unsigned char *p = (const unsigned char *)counts->text + counts->word[w].text, *end = p + counts->word[w].bytes;
+        while (p < end) {
+            uint64_t *n = &seen[utf8_next(&p, end)];
+            used += !*n;
+            *n += counts->word[w].count;
+        }
+    }
+    character *all = must_alloc(used, sizeof *all);
+    used = 0;
+    for (uint32_t c = 0; c < UNICODE_END; c++) if (seen[c]) all[used++] = (character){c, seen[c]};
+    if (limit && limit < used) {
+        qsort(all, used, sizeof *all, by_frequency);
+        used = limit;
+    }
+    for (size_t i = 0; i < used; i++) allowed[all[i].code] = 1;
+    free(all);
+    free(seen);
+    return allowed;
+}
+
+static bool can_be_spelled(const word_counts *counts, size_t w, const unsigned char *allowed) {
+    const unsigned char *p = (const unsigned char *)counts->text + counts->word[w].text, *end = p + counts->word[w].bytes;
+    while (p < end) if (!allowed[utf8_next(&p, end)]) return false;
+    return true;
+}
+
+/* The alphabet in order of code points, first as beginnings, then as continuations. table: by code point * 2 + continues -> symbol + 1.
+ * length[w] becomes 1 for words that the alphabet can spell, 0 for the others. */
+static uint32_t *make_alphabet(learner *l, size_t limit, uint64_t *left_out) {
+    unsigned char *allowed = choose_characters(l->counts, limit);
     uint32_t *table = must_zalloc(2 * UNICODE_END, sizeof *table);
     for (size_t w = 0; w < l->counts->count; w++) {
         const unsigned char *p = (const unsigned char *)l->counts->text + l->counts->word[w].text, *end = p + l->counts->word[w].bytes;
-        for (bool first = true; p < end; first = false) {
-            uint32_t c = utf8_next(&p, end);
-            table[2 * c] = 1;
-            if (!first) table[2 * c + 1] = 1;
-        }
+        l->length[w] = can_be_spelled(l->counts, w, allowed);
+        if (!l->length[w]) *left_out += l->counts->word[w].count;
+        for (bool first = true; l->length[w] && p < end; first = false) table[2 * utf8_next(&p, end) + !first] = 1;
     }
+    for (uint32_t c = 0; c < UNICODE_END; c++) table[2 * c] = allowed[c];
     for (uint32_t continues = 0; continues < 2; continues++)
         for (uint32_t c = 0; c < UNICODE_END; c++) {
             char out[4];
             if (table[2 * c + continues]) table[2 * c + continues] = piece_of(l, out, utf8_put(out, c), continues) + 1;
         }
+    free(allowed);
     return table;
 }
 
@@ -83,7 +124,7 @@ static void cut_words(learner *l, const uint32_t *alphabet) {
     for (size_t w = 0; w < l->counts->count; w++) {
         const unsigned char *p = (const unsigned char *)l->counts->text + l->counts->word[w].text, *end = p + l->counts->word[w].bytes;
         l->start[w] = used;
-        while (p < end) {
+        while (l->length[w] && p < end) {
             uint32_t c = utf8_next(&p, end);
             l->symbol[used] = alphabet[2 * c + (used > l->start[w])] - 1;
             used++;
@@ -168,12 +209,13 @@ int wordpiece_train(const word_counts *counts, const wordpiece_settings *setting
     if (!counts->count) return error_set(e, EXIT_USAGE, "the text holds no word to learn from");
     learner l;
     learner_init(&l, counts);
-    uint32_t *alphabet = make_alphabet(&l);
+    out->left_out = 0;
+    uint32_t *alphabet = make_alphabet(&l, settings->limit_alphabet, &out->left_out);
     int code = 0;
     out->alphabet = l.pieces;
     if (SPECIALS + l.pieces > settings->size) {
-        code = error_set(e, EXIT_USAGE, "size %zu is too small: the special tokens and the characters of the text need %zu",
-                         settings->size, SPECIALS + l.pieces);
+        code = error_set(e, EXIT_USAGE, "size %zu is too small: the special tokens and the characters of the text need %zu; "
+                         "or keep fewer characters with --limit-alphabet", settings->size, SPECIALS + l.pieces);
     } else {
         cut_words(&l, alphabet);
         pair_table_settle(&l.pairs);

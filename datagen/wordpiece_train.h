@@ -19,14 +19,16 @@
 typedef struct wordpiece_settings {
     size_t size;             /* tokens wanted, special ones included */
     int64_t min_frequency;   /* a pair seen less often is not merged; 0 is 1 */
+    size_t limit_alphabet;   /* characters kept, the most frequent ones (ties: the smaller code point); 0 = all */
 } wordpiece_settings;
 
 typedef struct wordpiece_result {
     text vocab;              /* one token per line; the caller frees vocab.data */
     size_t tokens;           /* fewer than settings.size when the text has no more pairs */
     size_t alphabet;         /* tokens of one character */
+    uint64_t left_out;       /* words with a character outside the limited alphabet: always [UNK], so nothing is learned from them */
 } wordpiece_result;
 
-/* Not collective. EXIT_USAGE when there is no word, or the characters alone need more than settings.size (names the size needed). */
+/* Not collective. EXIT_USAGE when there is no word to learn from, or the characters alone need more than settings.size (names the size needed). */
 int wordpiece_train(const word_counts *counts, const wordpiece_settings *settings, wordpiece_result *out, error *e);
 #endif

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of the layers named (lint unit mpi cli parity faults cluster ...) and ends with one line: N passed, N failed, N skipped.
+# Runs the tests of the layers named (lint unit mpi cli parity faults cluster scale hosts ...) and ends with one line: N passed, N failed, N skipped.
 #
 #   tests/run.sh unit cli            all of these layers
 #   tests/run.sh cli/inspect         one test (the file's path under tests/, without its ending)

@@ -38,6 +38,7 @@ void trainer_build(trainer *t) {
     t->paces = must_zalloc(4 * (size_t)t->comm->size, sizeof *t->paces);
     t->optimizer = optimizer_new(m, t->plan, t->comm->rank, &update);
     t->network = network_new(m, &limits);
+    network_set_await(t->network, mover_await, t->mover);
     t->loader = loader_new(t->data, &t->order);
     t->result = must_zalloc(leaves, sizeof *t->result);
     t->losses = must_zalloc(2 * leaves, sizeof *t->losses);

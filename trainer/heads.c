@@ -1,9 +1,7 @@
-/* trainer/heads.c - MLM head on the masked rows, pooler and next-sentence head on the [CLS] rows, losses.
+/* trainer/heads.c - MLM head on the masked rows up to its decoder, pooler and next-sentence head on the [CLS] rows, losses.
  *
- *     masked rows -> dense -> GELU -> LN -> times the word matrix + bias -> cross-entropy       [CLS] rows -> dense -> tanh -> 2-way
+ *     masked rows -> dense -> GELU -> LN -> decoder.c       [CLS] rows -> dense -> tanh -> 2-way -> cross-entropy
  *
- * Logits exist for one block of HEAD_ROWS rows at a time; the cross-entropy kernel turns them into their own gradient in place, and the
- * last block's stay for backward, which makes the others again.
  * Source: modeling_bert.py, BertPooler, BertLMPredictionHead and BertForPreTraining. */
 #include <math.h>
 #include <string.h>
@@ -26,21 +24,6 @@ void heads_transform(network *n, const float *weights, const int32_t *rows, size
                      (float)m->config.layer_norm_eps, h->output, h->mean, h->rstd, count, H);
 }
 
-/* n->head.logits (rows, V) of transformed rows first .. first + rows - 1. */
-void heads_logits(network *n, const float *weights, size_t first, size_t rows) {
-    gemm_job j = {.m = rows, .n = n->V, .k = n->H, .a = n->head.output + first * n->H, .lda = n->H,
-                  .b = weight_of(n, weights, n->model->word), .ldb = n->H, .transpose_b = true, .c = n->head.logits, .ldc = n->V,
-                  .finish = GEMM_BIAS, .bias = weight_of(n, weights, n->model->mlm_bias)};
-    gemm_run(&j, 1);
-}
-
-void heads_loss_gradient(network *n, const batch *b, size_t first, size_t rows) {
-    head_state *h = &n->head;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
-    for (size_t i = 0; i < rows; i++)
-        h->loss[first + i] = kernel.cross_entropy(h->logits + i * n->V, n->V, (size_t)b->label[first + i], (float)n->scale.mlm, &h->correct[first + i]);
-}
-
 /* n->head.pooled (count, H) = tanh(dense(rows)), n->head.nsp (count, 2). */
 void heads_pool(network *n, const float *weights, const int32_t *rows, size_t count) {
     const model *m = n->model;
@@ -54,22 +37,6 @@ void heads_pool(network *n, const float *weights, const int32_t *rows, size_t co
     gemm_job nsp = {.m = count, .n = 2, .k = H, .a = h->pooled, .lda = H, .b = weight_of(n, weights, m->nsp_weight), .ldb = H,
                     .transpose_b = true, .c = h->nsp, .ldc = 2, .finish = GEMM_BIAS, .bias = weight_of(n, weights, m->nsp_bias)};
     gemm_run(&nsp, 1);
-}
-
-static void forward_mlm(network *n, const float *weights, const batch *b, leaf_result *result) {
-    head_state *h = &n->head;
-    h->kept = 0;
-    heads_transform(n, weights, n->masked_at, b->masked);
-    for (size_t first = 0; first < b->masked; first += HEAD_ROWS) {
-        size_t rows = head_rows(b->masked, first);
-        heads_logits(n, weights, first, rows);
-        heads_loss_gradient(n, b, first, rows);
-        h->kept = first;
-    }
-    for (size_t i = 0; i < b->masked; i++) {
-        result->mlm_loss += h->loss[i];
-        result->mlm_correct += h->correct[i];
-    }
 }
 
 static void forward_nsp(network *n, const float *weights, const batch *b, leaf_result *result) {
@@ -89,6 +56,7 @@ static void forward_nsp(network *n, const float *weights, const batch *b, leaf_r
 
 void heads_forward(network *n, const float *weights, const batch *b, leaf_result *result) {
     *result = (leaf_result){0};
-    forward_mlm(n, weights, b, result);
+    heads_transform(n, weights, n->masked_at, b->masked);
+    decoder_forward(n, weights, b, result);
     forward_nsp(n, weights, b, result);
 }

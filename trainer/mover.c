@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/ledger.h"
+#include "trainer/kernels/gemm.h"   /* gemm_set_poll */
 #include "trainer/mover.h"
 
 struct mover {
@@ -58,9 +59,10 @@ static void bucket_ready(void *context, int bucket) {
     ledger_leave(before);
 }
 
+/* Between tiles of every product, whatever is under way. */
 static void poll(void *context) {
     mover *m = context;
-    if (m->threaded) return;
+    if (atomic_load_explicit(&m->running, memory_order_relaxed)) return;
     int before = ledger_enter(LEDGER_EXCHANGE);
     (void)move(m);
     ledger_leave(before);
@@ -73,6 +75,7 @@ mover *mover_new(exchange *x, tree *t, const plan *p, bool threaded) {
     m->plan = p;
     m->threaded = threaded;
     m->progress = (network_progress){bucket_ready, poll, m};
+    gemm_set_poll(poll, m);
     if (!threaded) return m;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
@@ -93,6 +96,7 @@ static void hand_over(mover *m, bool to_thread) {
 
 void mover_free(mover *m) {
     if (!m) return;
+    gemm_set_poll(NULL, NULL);
     if (m->threaded) {
         pthread_mutex_lock(&m->lock);
         m->ending = true;
@@ -103,6 +107,13 @@ void mover_free(mover *m) {
         pthread_mutex_destroy(&m->lock);
     }
     free(m);
+}
+
+void mover_await(void *context, int bucket) {
+    mover *m = context;
+    int before = ledger_enter(LEDGER_EXCHANGE);
+    exchange_await(m->exchange, bucket);
+    ledger_leave(before);
 }
 
 void mover_begin(mover *m) {

@@ -30,11 +30,11 @@ static void take_layers(network *n, arena *a) {
 }
 
 static void take_heads(network *n, arena *a) {
-    size_t K = n->limits.masked, B = n->limits.sequences, H = n->H, rows = K < HEAD_ROWS ? K : HEAD_ROWS;
+    size_t K = n->limits.masked, B = n->limits.sequences, H = n->H;
     n->head = (head_state){.gathered = floats(a, K, H), .u = floats(a, K, H), .g = floats(a, K, H), .mean = floats(a, K, 1), .rstd = floats(a, K, 1),
-                           .output = floats(a, K, H), .d = floats(a, K, H), .logits = floats(a, rows, n->V), .cls = floats(a, B, H),
-                           .pooled = floats(a, B, H), .nsp = floats(a, B, 2), .dpooled = floats(a, B, H),
-                           .loss = arena_take(a, K, sizeof(double)), .correct = arena_take(a, K, sizeof(int))};
+                           .output = floats(a, K, H), .d = floats(a, K, H), .cls = floats(a, B, H), .pooled = floats(a, B, H),
+                           .nsp = floats(a, B, 2), .dpooled = floats(a, B, H)};
+    decoder_take(n, a);
 }
 
 static void take_scratch(network *n, arena *a) {
@@ -93,6 +93,7 @@ network *network_new(const model *m, const network_limits *limits) {
     lay_out(n, &a, m, limits);
     n->memory = a;
     embeddings_start(n);
+    decoder_start(n);
     return n;
 }
 
@@ -102,14 +103,29 @@ void network_free(network *n) {
     free(n);
 }
 
+void network_set_await(network *n, void (*await)(void *context, int bucket), void *context) {
+    n->await = await;
+    n->await_context = context;
+}
+
+static void await(const network *n, int bucket) {
+    if (n->await) n->await(n->await_context, bucket);
+}
+
 /* training: dropout, and in the last layer only what the losses read. */
 static void forward_encoder(network *n, const float *weights, const batch *b, bool training) {
     assert(b->tokens <= n->limits.tokens && b->sequences <= n->limits.sequences && b->masked <= n->limits.masked);
     n->dropping = training;
     n->sliced = training && !n->limits.whole_last_layer;
     rows_of_batch(n, b);
+    await(n, n->model->tensor[n->model->word].bucket);
+    await(n, n->model->tensor[n->model->position].bucket);
     forward_embeddings(n, weights, b);
-    for (int l = 0; l < n->L; l++) forward_layer(n, weights, b, l);
+    for (int l = 0; l < n->L; l++) {
+        await(n, n->model->tensor[n->model->layer[l].query_weight].bucket);
+        forward_layer(n, weights, b, l);
+    }
+    await(n, n->model->tensor[n->model->transform_weight].bucket);        /* the heads */
     n->head.hidden = n->layer[n->L - 1].output;
 }
 
@@ -165,8 +181,7 @@ const float *network_hidden(network *n, const float *weights, const batch *b) {
 void network_mlm_logits(network *n, const float *weights, size_t row, float *logits) {
     int32_t rows = (int32_t)row;
     heads_transform(n, weights, &rows, 1);
-    heads_logits(n, weights, 0, 1);
-    memcpy(logits, n->head.logits, n->V * sizeof *logits);
+    decoder_logits(n, weights, logits);
 }
 
 void network_nsp_logits(network *n, const float *weights, size_t first_row, float logits[2]) {

@@ -23,6 +23,7 @@ typedef struct network_limits {
     uint32_t seq_length;
     double hidden_dropout, attention_dropout;   /* 0 switches a site off */
     uint64_t seed;                       /* of dropout */
+    size_t logits;                       /* floats of logits that may exist at one time; 0: LOGITS of decoder.c. Fewer than a leaf has: slower */
     bool whole_last_layer;               /* training computes all its rows, not only those that the losses read: the same gradients, slower */
 } network_limits;
 
@@ -45,6 +46,9 @@ typedef struct network_progress {
     void (*poll)(void *context);
     void *context;
 } network_progress;
+
+/* await(context, bucket): called before a forward pass first reads the weights of that bucket; the lowest layers first. NULL: none, as at first. */
+void network_set_await(network *n, void (*await)(void *context, int bucket), void *context);
 
 /* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0; or, with add, the same values
  * added to what is there, which must have been written so before. The word matrix has two parts: lookup (row [PAD] stays 0, a row's sum

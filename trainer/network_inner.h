@@ -13,7 +13,6 @@
 
 enum {
     TASK_ROWS = GEMM_STEP,       /* rows of one element-wise task: what a product finishes at a time */
-    HEAD_ROWS = 192,             /* rows of logits that exist at one time */
     EMBEDDING_LAYER = 255,       /* layer number of the embeddings' dropout key */
     SITE_ATTENTION = 0, SITE_ATTENTION_OUTPUT = 1, SITE_OUTPUT = 2
 };
@@ -55,12 +54,17 @@ typedef struct attention_view {          /* queries are all tokens or, in the la
 typedef struct head_state {
     const float *hidden;         /* borrowed: the last layer's rows, of which masked and cls are */
     float *gathered, *u, *g, *mean, *rstd, *output, *d;      /* (K, H): rows, pre-GELU, GELU; after LayerNorm; gradient */
-    float *logits;               /* (HEAD_ROWS, V): of block `kept`, already its gradient */
-    size_t kept;
     float *cls, *pooled, *nsp, *dpooled;                     /* (B, H), (B, H), (B, 2), (B, H) */
-    double *loss;                /* (max(K, B)) */
-    int *correct;
 } head_state;
+
+typedef struct decoder_state {   /* decoder.c: words by tokens; steps of GEMM_STEP words */
+    size_t block, stride;        /* words whose logits exist at one time; floats of a row */
+    float *logits;               /* (block, stride) */
+    float *max, *sum, *spare;    /* (steps, stride); spare: only where there are several blocks */
+    float *label_logit, *top;    /* (K) the label's logit, the largest one */
+    double *total;               /* (K) sum of exp(logit - top) */
+    int32_t *label_chain, *next_label;       /* (V), (K); the heads are empty between calls */
+} decoder_state;
 
 typedef struct thread_scratch { float *attention; uint16_t *lane; } thread_scratch;
 
@@ -78,6 +82,7 @@ struct network {
     float *embedded;             /* (N, H) input of layer 0 */
     layer_state *layer;          /* [L] */
     head_state head;
+    decoder_state decoder;
     row_set all, needed;
     float *needed_input;         /* (R, H) the last layer's input, needed rows */
     int32_t *sequence;           /* (N) which sequence a row belongs to: of `all` */
@@ -90,6 +95,8 @@ struct network {
     float *norm_parts;           /* (tasks, 2, H) */
     int32_t *word_chain, *position_chain, *next_word, *next_position;       /* (V), (P), (N), (N): embeddings_backward.c */
     thread_scratch *scratch;     /* [threads] */
+    void (*await)(void *context, int bucket);                /* NULL: weights are always there */
+    void *await_context;
 };
 
 static inline const float *weight_of(const network *n, const float *weights, int tensor_index) {
@@ -101,6 +108,5 @@ static inline float *gradient_of(const network *n, float *gradients, int tensor_
 
 /* Rows of the task or block that begins at `first`; tasks of so many rows. */
 static inline size_t task_rows(size_t rows, size_t first) { return rows - first < TASK_ROWS ? rows - first : TASK_ROWS; }
-static inline size_t head_rows(size_t rows, size_t first) { return rows - first < HEAD_ROWS ? rows - first : HEAD_ROWS; }
 static inline size_t tasks_of(size_t rows) { return (rows + TASK_ROWS - 1) / TASK_ROWS; }
 #endif

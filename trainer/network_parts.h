@@ -25,12 +25,17 @@ attention_view attention_view_of(const network *n, int l);
 void attention_forward(network *n, const batch *b, int l, const attention_view *v);
 void attention_backward(network *n, const batch *b, int l, const attention_view *v);
 
+/* decoder.c. Forward: of n->head.output, all masked tokens; logits (V) of its first row. Backward writes n->head.d. */
+void decoder_take(network *n, arena *a);
+void decoder_start(network *n);
+void decoder_forward(network *n, const float *weights, const batch *b, leaf_result *result);
+void decoder_backward(network *n, const float *weights, const batch *b, float *gradients);
+void decoder_logits(network *n, const float *weights, float *logits);
+
 /* heads.c, heads_backward.c. rows: of n->head.hidden. Backward writes n->d, the gradient of the last layer's rows. */
 void heads_transform(network *n, const float *weights, const int32_t *rows, size_t count);
-void heads_logits(network *n, const float *weights, size_t first, size_t rows);
 void heads_forward(network *n, const float *weights, const batch *b, leaf_result *result);
 void heads_pool(network *n, const float *weights, const int32_t *rows, size_t count);
-void heads_loss_gradient(network *n, const batch *b, size_t first, size_t rows);
 void heads_backward(network *n, const float *weights, const batch *b, float *gradients);
 
 /* backward.c. n->d: gradient of the layer's output with backward_norm of its second LayerNorm done, then the same of what is below. */

@@ -7,9 +7,9 @@
 #include <unistd.h>
 #include <uuid/uuid.h>
 #include "base/files.h"
+#include "base/folder_lock.h"
 #include "base/json.h"
 #include "trainer/checkpoint_manifest.h"
-#include "trainer/run_lock.h"
 
 static const double takeover_s = 60;
 
@@ -63,7 +63,7 @@ static int finish_open(run_folder *r, int code, error *e) {
 
 int run_folder_open(run_folder *r, const char *path, error *e) {
     int code = prepare(r, path, e);
-    if (!code) code = run_lock_take(path, &r->lock, e);
+    if (!code) code = folder_lock_take(path, &r->lock, e);
     if (!code && r->lock < 0) code = take_heartbeat(r, takeover_s, e);
     return finish_open(r, code, e);
 }

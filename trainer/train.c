@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include "base/ledger.h"
 #include "base/timer.h"
+#include "trainer/memory.h"
 #include "trainer/signals.h"
 #include "trainer/train.h"
 #include "trainer/work.h"
@@ -81,11 +81,13 @@ static void mark_touched(trainer *t) {
 /* Collective. Losses, gradients of all leaves, their sum: this rank's slices of it. The last leaf's buckets travel while it is computed. */
 static void sum_gradients(trainer *t, loss_scale scale) {
     size_t leaves = t->leaves.end - t->leaves.begin;
-    mover_begin(t->mover);
-    mark_touched(t);
     for (size_t i = 0; i < leaves; i++) {
         bool last = i + 1 == leaves;
-        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);
+        network_forward(t->network, t->weights, t->batch[i], scale, &t->result[i]);      /* the last step's new weights come in meanwhile */
+        if (i == 0) {
+            mover_begin(t->mover);
+            mark_touched(t);
+        }
         bool add;
         float *gradients = tree_next(t->tree, &add);
         network_backward(t->network, t->weights, t->batch[i], gradients, add, last ? mover_progress(t->mover) : NULL);
@@ -122,9 +124,6 @@ void train_step(trainer *t, int64_t step, step_result *r) {
     s->grad_norm = optimizer_step(t->optimizer, t->exchange, exchange_gradients(t->exchange), t->weights, s->learning_rate);
     r->diverged = !isfinite(s->grad_norm);
     if (r->diverged) return;
-    int before = ledger_enter(LEDGER_EXCHANGE);
-    exchange_finish(t->exchange);
-    ledger_leave(before);
     r->moved = exchange_counted(t->exchange);
     s->exchange_wait_seconds = r->moved.wait_seconds;
     s->step_seconds = timer_now() - began;
@@ -150,9 +149,7 @@ static void report(trainer *t, step_result *r) {
     step_metrics *s = &r->metrics;
     bool log = t->step % t->settings.log_every == 0 || t->step == t->total || t->step == 1;
     if (log) {
-        struct rusage usage;
-        getrusage(RUSAGE_SELF, &usage);
-        s->peak_memory_bytes = (int64_t)usage.ru_maxrss * 1024;
+        s->peak_memory_bytes = memory_peak_bytes();
         comm_max_i64(t->comm, &s->peak_memory_bytes, 1);
         judge_pace(t, s);
     }
@@ -163,13 +160,20 @@ static void report(trainer *t, step_result *r) {
     if (t->metrics) metrics_step(t->metrics, s, log);
 }
 
+/* Collective. All weights are there on all ranks, and the same. */
+static int check_weights(trainer *t) {
+    error e = {0};
+    exchange_finish(t->exchange);
+    weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
+    return comm_agree(t->comm, &e);
+}
+
 /* Collective. Ranks' weights are compared first: a checkpoint never holds weights that ranks do not share. 0, EXIT_MACHINE (ranks differ),
  * EXIT_UNSAVED (missed too often). A single miss is a warning: the next due checkpoint tries again. */
 static int save(trainer *t, const step_metrics *s) {
     enum { MISSES = 3 };
     error e = {0};
-    weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
-    int code = comm_agree(t->comm, &e);
+    int code = check_weights(t);
     if (code) return code;
     checkpoint_job job = trainer_checkpoint_job(t);
     checkpoint_state state = { .step = t->step, .next_step = t->step, .seed = (uint64_t)t->settings.seed, .learning_rate = s->learning_rate,
@@ -199,6 +203,7 @@ static void write_status(trainer *t, const char *state, int code) {
 /* Collective. The last checkpoint, then the verdict on disk. */
 static int finish(trainer *t, int code, const step_metrics *s) {
     bool good = code == EXIT_DONE || code == EXIT_STOPPED;
+    exchange_finish(t->exchange);
     if (good && t->saved_step != t->step) {
         int saved = save(t, s);
         if (saved) code = saved;
@@ -240,11 +245,7 @@ int train(trainer *t) {
         t->step++;
         pace_add(&t->pace, r.metrics.step_seconds, r.metrics.exchange_wait_seconds);
         report(t, &r);
-        if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) {
-            error e = {0};
-            weights_check(t->comm, t->weights, t->model->weight_elements, t->step, &e);
-            code = comm_agree(t->comm, &e);
-        }
+        if (t->settings.check_every > 0 && t->step % t->settings.check_every == 0) code = check_weights(t);
         bool stop = r.count[COUNT_STOP] > 0 || r.count[COUNT_TIME_UP] > 0;
         if (!code && r.count[COUNT_SAVE] > 0 && !stop && t->step < t->total) code = save(t, &r.metrics);
         if (!code && stop && t->step < t->total) code = EXIT_STOPPED;

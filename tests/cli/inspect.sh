@@ -15,6 +15,22 @@ grep -q 'a: shards, sequence length 32, at most 5 predictions, next sentence yes
 code 0 "$inspect" --verify a/training_00000.hdf5
 grep -q 'one shard' out
 
+# --stats and --json; nothing but the object on stdout, nothing at all when something is wrong.
+code 0 "$inspect" --verify --stats a
+grep -q 'lengths      training: ' out && [ "$(grep -c '^ *[0-9]*-[0-9]* .* %' out)" -eq 16 ] && grep -q '^ *31-32 .*####' out || { cat out; exit 1; }
+grep -q 'labels       0: ' out && grep -q 'repeated     0 rows in every value' out && grep -q '\[UNK\]        ' out && grep -q 'as \[MASK\] ' out || { cat out; exit 1; }
+grep -v -e '  options ' -e '  summary ' out | awk 'length > 80 { print "wider than 80 columns: " $0; exit 1 }'
+code 0 "$inspect" --verify --stats --json a a/training_00000.hdf5
+same "$(head -n 1 out)$(tail -n 1 out) $(grep -c '"path"' out) $(grep -c '"verified": true' out) $(wc -c <err)" '{} 2 2 0'
+expect 2 'goes with' "$inspect" --json --example 0 a
+expect 2 'goes with' "$inspect" --stats --diff a b
+expect 2 'leave it out' "$inspect" --vocab vocab.txt a
+expect 2 'nothing' "$inspect" --json a nothing
+[ ! -s out ] || { echo 'stdout is not empty after an error:'; cat out; exit 1; }
+tr -d . <text.txt | sed 's/[a-l]\{4,\}/zebra/g' >strange.txt
+go strange strange.txt 2>err
+code 0 "$inspect" --verify strange; grep -q 'are \[UNK\]' err || { cat out err; exit 1; }
+
 # A row in words is the text again: its A begins with [CLS], what was masked is shown.
 code 0 "$inspect" --example 0 a
 grep -q '^A: \[CLS\] .*\[SEP\]$' out && grep -q '^B: .*\[SEP\]$' out && grep -q ':[#a-l.]*\]' out || { cat out; exit 1; }
@@ -46,6 +62,12 @@ expect 2 'outside the vocabulary' "$inspect" --adopt g --vocab short.txt
 same "$(ls g)" training_00000.hdf5 "left after a refused adoption"
 expect 2 'needs --vocab' "$inspect" --adopt g
 
+# Files without a record are read in a child process; what it may use is limited.
+[ -n "${ASAN_OPTIONS:-}" ] || expect 2 'needs more than 1 MiB' "$inspect" --verify --parse-memory 1 e/wiki_training_7.h5
+[ -n "${ASAN_OPTIONS:-}" ] || expect 2 'needs more than 1 MiB' "$inspect" --adopt g --vocab vocab.txt --parse-memory 1
+code 0 "$inspect" --verify --vocab vocab.txt e/wiki_training_7.h5; grep -q '\[UNK\]  ' out
+mkfifo pipe.h5; expect 2 'pipe.h5' "$inspect" pipe.h5
+
 # --tokenize: a line of ids per line; \r, blanks and empty lines as they stand; specials are kept unless told otherwise.
 printf 'ab. [MASK]\n\n \r\nAB' >lines.txt
 code 0 "$inspect" --tokenize --vocab vocab.txt lines.txt
@@ -67,6 +89,9 @@ for k in x y; do
 done
 code 0 "$inspect" --verify x
 grep -q 'x: checkpoint, 2 tensors, 5 parameters' out && grep -q 'verified     sizes and hashes of 2 files' out && grep -q 'bert.a .* F16 2 x 2' out || { cat out; exit 1; }
+code 0 "$inspect" --verify --json x
+grep -q '"kind": "checkpoint"' out && grep -q '"parameters": 5' out && grep -q '"verified": true' out && grep -q '"step": 40' out || { cat out; exit 1; }
+expect 2 'holds no shards' "$inspect" --stats x
 code 0 "$inspect" --diff x y
 echo '{"a": 1}' >y/config.json; k=y; manifest >y/manifest.json
 code 5 "$inspect" --diff x y; grep -q 'different: config.json' out

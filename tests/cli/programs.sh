@@ -4,7 +4,7 @@ set -u
 bad=0 seen=0
 fails() { echo "FAILED: $*"; bad=1; }
 version=$(sed -n 's/^VERSION := //p' "$ROOT/Makefile")
-for name in bert-vocab bert-shard bert-inspect bert-pretrain bert-fill bert-report; do
+for name in bert-vocab bert-shard bert-inspect bert-pretrain bert-fill bert-report comm-bench; do
     program=$BUILD/$name
     [ -x "$program" ] || continue
     seen=$((seen + 1))

@@ -53,11 +53,6 @@ mkdir model && cp vocab.txt model/ && echo '{"do_lower_case": false, "tokenizer_
 "$shard" --vocab model --output m --quiet text.txt
 grep -q '"lowercase": false' m/manifest.json
 
-# Under a launcher with several processes: one line, from one of them.
-(export OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0; expect 2 'start it without mpirun' "$shard" --vocab vocab.txt --output n text.txt)
-code=0; OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1 "$shard" --vocab vocab.txt --output n text.txt 2>err || code=$?
-same "$code $(wc -c <err)" "2 0" "second process"
-
 # Interrupted: nothing is left.
 mkdir place
 (cat text.txt; sleep 2) | "$shard" --vocab vocab.txt --output place/n - 2>/dev/null & pid=$!

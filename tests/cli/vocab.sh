@@ -31,6 +31,7 @@ split -l 100 text part.; run --size 60 --output c.txt part.* ; same a.txt c.txt
 "$vocab" --size 60 --output d.txt - <text 2>../err;     same a.txt d.txt
 gzip -c text >text.gz; run --size 60 --output e.txt text.gz; same a.txt e.txt
 tac text >backwards; run --size 60 --output f.txt backwards; same a.txt f.txt
+for n in 1 2 7; do run --size 60 --threads $n --force --output g.txt text part.*; cp g.txt "threads$n"; done; same threads1 threads2; same threads1 threads7
 run --size 100 --cased --output cased.txt text
 grep -q Z cased.txt && grep -qF '##ë' cased.txt || fails "--cased lost capitals or accents"
 run --size 100 --strip-accents no --output accents.txt text
@@ -43,6 +44,11 @@ run --size 100 --min-frequency 3 --output low.txt low
 run --size 100 --quiet --output lower.txt low
 [ "$(tail -n +17 lower.txt | tr '\n' ' ')" = '##er lower ' ] || fails "learned $(tail -n +17 lower.txt | tr '\n' ' ') after low"
 [ ! -s ../err ] || fails "--quiet said $(cat ../err)"
+
+# by hand: o, w, e and r, l stand 7, 7, 2 and 2, 7 times; with three kept, the smaller code points of l, o, w; lower cannot be spelled
+run --size 100 --limit-alphabet 3 --output few.txt low
+[ "$(tail -n +6 few.txt | tr '\n' ' ')" = 'l o w ##o ##w lo low ' ] || fails "--limit-alphabet 3 learned $(tail -n +6 few.txt | tr '\n' ' ')"
+grep -q '2 words (28.57 %) become \[UNK\]' ../err || fails "words left out are not reported: $(cat ../err)"
 
 refused 2 'exists already' --size 60 --output a.txt text
 run --size 70 --force --output a.txt text; [ "$(wc -l <a.txt)" -eq 70 ] || fails "--force did not replace"
@@ -59,6 +65,8 @@ refused 2 '--size' --size 0 --output x.txt text
 refused 2 '--size' --size 1e3 --output x.txt text
 refused 2 '--min-frequency' --size 60 --min-freqency 1 --output x.txt text
 refused 2 'too small' --size 30 --output x.txt text
+refused 2 '--limit-alphabet' --size 30 --output x.txt text
+refused 2 '--threads' --size 60 --threads -1 --output x.txt text
 refused 2 'cannot be written' --size 60 --output absent/x.txt text
 refused 2 'cannot be written' --size 60 --output text/x.txt text
 refused 2 'is a folder' --size 60 --output nothing text

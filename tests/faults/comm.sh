@@ -19,6 +19,8 @@ expect 3 1 1 15 '^comm_fault: rank 1 \([^)]+\): shard.h5: short read; check the 
 expect 4 3 1 15 '^comm_fault: rank 3 \([^)]+\): shard.h5: short read; check the disk$' 3 3 fail
 expect 2 137 0 15 'rank 1.*signal 9' 1 0 die
 expect 4 2 1 15 '^comm_fault: rank 2 \([^)]+\): vocab.txt: no such file; give --vocab$' 2 2 refuse
+expect 3 1 1 15 '^comm_fault: rank 2 \([^)]+\): weights after step 300: hash [0-9a-f]{16} differs from the other ranks.' 2 1 odd
+expect 5 1 1 15 '^comm_fault: rank 0 \([^)]+\): weights after step 300: ' 0 1 odd
 
 # Without a launcher: one rank, no place in the line, the code of ours, and no line of anybody else's.
 alone() {   # code, expected stderr

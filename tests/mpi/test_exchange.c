@@ -107,6 +107,10 @@ static void check_gather(const plan *p, exchange *x, float *weights, size_t elem
         exchange_gather_start(x, b, weights);
         exchange_poll(x);
     }
+    for (int b = 0; b < p->buckets; b++) {                      /* awaited in another order than they were started */
+        exchange_await(x, b);
+        for (size_t e = p->bucket[b].begin; e < p->bucket[b].end; e++) CHECK(weights[e] == leaf_value(leaf, e), "awaited, element %zu: %a", e, weights[e]);
+    }
     exchange_finish(x);
     for (size_t e = 0; e < elements; e++) CHECK(weights[e] == leaf_value(leaf, e), "gather, element %zu: %a, not %a", e, weights[e], leaf_value(leaf, e));
     comm_barrier(c);

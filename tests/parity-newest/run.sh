@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checkpoints against the newest transformers instead of the pinned one: tests/parity-newest/run.sh [FOLDER of the virtual environment]
+# Checkpoints against the newest transformers instead of the pinned one, text out of the newest datasets: tests/parity-newest/run.sh [FOLDER of the virtual environment]
 # Not part of `make check`: it depends on what was released yesterday. BUILD must hold the programs and tests (make all tests).
 set -eu
 cd "$(dirname "$0")/../.."
@@ -12,3 +12,4 @@ TMPDIR=$(mktemp -d "${TMPBASE:-/tmp}/bert-test.XXXXXX")
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 "$VENV/bin/python" tests/parity/test_checkpoint.py
+bash tests/parity-newest/datasets.sh

@@ -151,12 +151,49 @@ def test_adopt_refuses():
     spoil("virtual", replace("segment_ids", lambda f, old: f.create_virtual_dataset("segment_ids", layout)))
 
 
+def test_inspect():
+    """What --verify and --stats count, against numpy: a file of 400 rows, 30 of them twice and 20 more with other masks, and held-out rows of training's texts."""
+    os.makedirs("count")
+    for name, rows in (("x_training.hdf5", np.r_[0:400, 10:40, 100:120]), ("x_test.hdf5", np.r_[395:460])):
+        with h5py.File("a/training_00000.hdf5") as f, h5py.File(f"count/{name}", "w") as g:
+            data = {k: f[k][:][rows] for k in KEYS}
+            for i in range(430, 450) if "training" in name else ():   # as they were before masking, with one prediction
+                n = int((data["masked_lm_positions"][i] > 0).sum())
+                data["input_ids"][i][data["masked_lm_positions"][i][:n]] = data["masked_lm_ids"][i][:n]
+                data["masked_lm_positions"][i][1:] = data["masked_lm_ids"][i][1:] = 0
+            for k in KEYS:
+                g[k] = data[k]
+    run("bert-inspect", "--adopt", "count", "--vocab", "vocab.txt")
+    told = json.loads(run("bert-inspect", "--verify", "--stats", "--json", "count"))["paths"][0]
+    assert told["verified"] and told["repeated_rows"] == 35 and told["repeated_texts"] == 55 and told["test_texts_in_training"] == 5, told
+    for split in ("training", "test"):
+        with h5py.File(f"count/x_{split}.hdf5") as f:
+            ids, mask, _, pos, labels, nsp = [f[k][:] for k in KEYS]
+        full = ids.copy()
+        for i, (p, l) in enumerate(zip(pos, labels)):
+            full[i][p[p > 0]] = l[p > 0]
+        lengths, words, one = mask.sum(1), (mask == 1) & (full != 2) & (full != 3), told[split]
+        assert (one["rows"], one["tokens"], one["labels"]) == (len(ids), mask.sum(), [(nsp == 0).sum(), (nsp == 1).sum()]), one
+        assert one["unknown_tokens"] == (full[words] == 1).sum() and abs(one["unknown_share"] - (full[words] == 1).mean()) < 1e-12, one
+        shape = one["lengths"]
+        assert (shape["shortest"], shape["longest"], shape["median"]) == (lengths.min(), lengths.max(), np.sort(lengths)[(len(ids) - 1) // 2]), shape
+        assert [b["rows"] for b in shape["histogram"]] == [((lengths >= b["from"]) & (lengths <= b["to"])).sum() for b in shape["histogram"]], shape
+        at = pos > 0
+        shown = np.concatenate([i[p[p > 0]] for i, p in zip(ids, pos)])
+        masked = one["masked"]
+        assert masked["tokens"] == at.sum() and abs(masked["as_mask"] - (shown == 4).mean()) < 1e-12, masked
+        assert abs(masked["as_itself"] - (shown == labels[at]).mean()) < 1e-12 and abs(masked["share"] - at.sum() / mask.sum()) < 1e-12, masked
+    single = json.loads(run("bert-inspect", "--verify", "--json", "--vocab", "vocab.txt", "count/x_training.hdf5"))["paths"][0]
+    assert (single["repeated_rows"], single["repeated_texts"], single["training"]) == (30, 50, {k: v for k, v in told["training"].items() if k not in ("lengths", "masked")}), single
+
+
 def main():
     docs, tokens = make_corpus()
     test_rows(docs, tokens)
     test_equal_bytes()
     test_adopt()
     test_adopt_refuses()
+    test_inspect()
 
 
 main()

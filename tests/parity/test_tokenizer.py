@@ -121,6 +121,20 @@ def hostile(pairs, split_pairs):
     return sum(p.compare(texts + broken + edge) for p in list(pairs.values()) + split_pairs)
 
 
+def blocks(pairs):
+    """Whatever works on several bytes at a time: an odd character at every place of ASCII runs of every length up to 140, and words over their ends."""
+    rng, ascii_text = random.Random(13), "etaoinshrdlu ETAOIN  .,'-\t[]#09"
+    odd = ["\u00e9", "\u4e00", "\u0301", "\0", "\x7f", "\t", "\x0b", "\ufffd", "\u200b", "\u00a0", "A", ".", "\U0001f600", "\uac01", "\u2028", "\x1c", "\u0130"]
+    texts = []
+    for n in range(140):
+        for at in range(n + 1):
+            run = "".join(rng.choices(ascii_text, k=n))
+            texts.append(run[:at] + rng.choice(odd) + run[at:])
+    texts += ["".join(rng.choices(ascii_text, k=n)) for n in range(300) for _ in range(4)] + ["a" * n + x + "b" * 40 for n in range(140) for x in " .A\u00e9"]
+    texts += [("word " * 40)[:n] + "\u00c9" * k for n in range(0, 200, 3) for k in (1, 2, 17)]
+    return sum(p.compare(texts) for p in pairs.values())
+
+
 def greedy():
     """Random words and random pieces: longest match first, [UNK] for the whole word when a rest has no piece."""
     rng, letters = random.Random(11), "ab\u00e9\u00dfZ\u03c9\U00010400"
@@ -137,7 +151,7 @@ def main():
     split_pairs = [Pair(vocab, lower, None, keep=False) for lower in (True, False)]
     wrong = 0
     for what, run in (("every code point", lambda: code_points(pairs)), ("pairs of combining characters", lambda: combining_pairs(pairs)),
-                      ("hostile and broken text", lambda: hostile(pairs, split_pairs)), ("greedy match", greedy)):
+                      ("hostile and broken text", lambda: hostile(pairs, split_pairs)), ("runs of ASCII", lambda: blocks(pairs)), ("greedy match", greedy)):
         began = time.time()
         found = run()
         print(f"{what}: {found} differ, {time.time() - began:.1f} s")

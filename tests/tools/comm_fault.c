@@ -1,14 +1,15 @@
 /* comm_fault RANK CODE WHAT: sums gradients without end; at the third round RANK does WHAT (fail, die), or all agree (refuse).
- * WHAT = alone: no round; says whether a launcher was seen, and fails when CODE is not 0. */
+ * WHAT = alone: no round; says whether a launcher was seen, and fails when CODE is not 0.
+ * WHAT = odd: no round; one bit of one weight differs on RANK, and the check of training finds it. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "comm/exchange.h"
+#include "trainer/train.h"   /* weights_check; exchange */
 
 int main(int argc, char **argv) {
     fail_init("comm_fault");
-    if (argc != 4) fail(EXIT_USAGE, "usage: comm_fault RANK CODE fail|die|refuse|alone");
+    if (argc != 4) fail(EXIT_USAGE, "usage: comm_fault RANK CODE fail|die|refuse|alone|odd");
     int rank = atoi(argv[1]), code = atoi(argv[2]);
     const char *what = argv[3];
     bool launched = comm_launched();
@@ -19,6 +20,12 @@ int main(int argc, char **argv) {
         return comm_finish(c, 0);
     }
     error e = {0};
+    if (!strcmp(what, "odd")) {
+        float weights[2 * PLAN_BLOCK] = {1};
+        if (c->rank == rank) weights[PLAN_BLOCK + 7] = 0x1p-149f;
+        weights_check(c, weights, 2 * PLAN_BLOCK, 300, &e);
+        return comm_finish(c, comm_agree(c, &e));
+    }
     if (!strcmp(what, "refuse") && c->rank >= rank) error_set(&e, code, "vocab.txt: no such file; give --vocab");
     int agreed = comm_agree(c, &e);
     if (agreed) return comm_finish(c, agreed);

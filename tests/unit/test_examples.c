@@ -1,53 +1,5 @@
 /* datagen/examples.c: every token used, half of the pairs random, masks as told, bytes final. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/rng.h"
-#include "base/sha256.h"
-#include "datagen/examples.h"
-#include "datagen/shard_rows.h"
-#include <cmocka.h>   /* last: its macro fail() must not meet ours */
-
-enum { VOCABULARY = 1000, CLS = 2, SEP = 3, MASK = 4 };
-static const example_words words = { CLS, SEP, MASK, VOCABULARY };
-
-static example_settings settings(uint32_t S) {
-    return (example_settings){ .seq_length = S, .max_predictions = (S * 5 + 31) / 32, .mask_prob = 0.15, .seed = 12345, .next_sentence = true };
-}
-
-/* Ids from 5 on; every fourth continues a word. */
-static corpus make_corpus(uint32_t S, size_t documents, size_t most_segments, size_t most_tokens, uint64_t seed) {
-    unsigned char *continues = must_zalloc(VOCABULARY, 1);
-    for (int i = 8; i < VOCABULARY; i += 4) continues[i] = 1;
-    corpus c;
-    corpus_init(&c, continues);
-    c.token.id = must_alloc(documents * most_segments * most_tokens, sizeof *c.token.id);
-    rng_key k = rng_open(seed, RNG_INIT, 0, 0, 0);
-    uint64_t draw = 0;
-    for (size_t d = 0; d < documents; d++) {
-        size_t segments = 1 + rng_below(k, draw++, most_segments);
-        for (size_t s = 0; s < segments; s++) {
-            size_t from = c.token.count, n = 1 + rng_below(k, draw++, most_tokens);
-            for (size_t i = 0; i < n; i++) c.token.id[c.token.count++] = (int32_t)(5 + rng_below(k, draw++, VOCABULARY - 5));
-            corpus_add_segment(&c, from, example_longest_segment(S, true));
-        }
-        corpus_end_document(&c);
-    }
-    return c;
-}
-
-static example_list make_examples(const corpus *c, const example_settings *s, uint32_t duplicate) {
-    example_list list = {0};
-    for (uint64_t d = 0; d < c->documents; d++) examples_of_document(c, s, duplicate, d, &list);
-    return list;
-}
-
-static bool inside(const corpus *c, uint64_t document, uint64_t from, uint64_t count) {
-    return from >= c->segment[c->document[document]] && from + count <= c->segment[c->document[document + 1]];
-}
+#include "tests/unit/examples_fixture.h"
 
 static void check_pairs(uint32_t S, size_t documents, size_t segments, size_t tokens) {
     corpus c = make_corpus(S, documents, segments, tokens, S);
@@ -55,13 +7,14 @@ static void check_pairs(uint32_t S, size_t documents, size_t segments, size_t to
     example_list list = make_examples(&c, &s, 0);
     unsigned char *used = must_zalloc(c.token.count, 1);
     for (size_t i = 0; i < list.count; i++) {
-        const example *x = &list.item[i];
+        const item *t = &list.item[i];
+        const example *x = &t->x;
         if (!x->a_count || !x->b_count || x->a_count + x->b_count + 3u > S) fail_msg("S %u row %zu: A %u and B %u tokens", S, i, x->a_count, x->b_count);
-        assert_true(inside(&c, x->document, x->a, x->a_count));
-        for (uint64_t t = 0; t < x->a_count; t++) used[x->a + t]++;
-        if (x->label) assert_false(inside(&c, x->document, x->b, 1));
-        else assert_int_equal(x->b, x->a + x->a_count);
-        for (uint64_t t = 0; t < x->b_count && !x->label; t++) used[x->b + t]++;
+        assert_true(inside(&c, x->document, t->a, x->a_count));
+        for (uint64_t k = 0; k < x->a_count; k++) used[t->a + k]++;
+        if (x->label) assert_false(inside(&c, x->document, t->b, 1));
+        else assert_int_equal(t->b, t->a + x->a_count);
+        for (uint64_t k = 0; k < x->b_count && !x->label; k++) used[t->b + k]++;
     }
     for (size_t t = 0; t < c.token.count; t++) if (used[t] != 1) fail_msg("S %u: token %zu of %zu is used %d times", S, t, c.token.count, used[t]);
     free(used);
@@ -86,7 +39,7 @@ static void test_share_of_random_pairs(void **state) {
     example_list list = make_examples(&c, &s, 0);
     uint64_t random = 0, full = 0, length[2] = {0}, rows[2] = {0};
     for (size_t i = 0; i < list.count; i++) {
-        const example *x = &list.item[i];
+        const example *x = &list.item[i].x;
         random += x->label;
         rows[x->label]++;
         length[x->label] += x->a_count + x->b_count;
@@ -109,9 +62,9 @@ static void test_cuts_are_at_words(void **state) {
     example_list list = make_examples(&c, &s, 0);
     size_t bad = 0;
     for (size_t i = 0; i < list.count; i++) {
-        const example *x = &list.item[i];
-        bool start = x->a == c.segment[c.document[x->document]];
-        bad += !start && c.continues[c.token.id[x->a]] && !(x->chunk == 0);
+        const item *t = &list.item[i];
+        bool start = t->a == c.segment[c.document[t->x.document]];
+        bad += !start && c.continues[c.token.id[t->a]] && !(t->x.chunk == 0);
     }
     /* Random ids make segments that begin with a continuation: those cuts are allowed. */
     size_t segment_starts = 0;
@@ -144,10 +97,10 @@ static void test_order_and_keys(void **state) {
     examples_sort(&b);
     assert_int_equal(a.count, b.count);
     assert_memory_equal(a.item, b.item, a.count * sizeof *a.item);
-    for (size_t i = 1; i < a.count; i++) assert_true(a.item[i - 1].order < a.item[i].order);
+    for (size_t i = 1; i < a.count; i++) assert_true(a.item[i - 1].x.order < a.item[i].x.order);
     example_list other = make_examples(&c, &s, 1);
     examples_sort(&other);
-    assert_true(other.item[0].order != a.item[0].order);
+    assert_true(other.item[0].x.order != a.item[0].x.order);
     free(other.item);
     free(a.item);
     free(b.item);
@@ -175,8 +128,9 @@ static void test_masks(void **state) {
     double kind[3] = {0}, total = 0, per_third[3] = {0};
     r->count = 1;
     for (size_t i = 0; i < list.count; i++) {
-        const example *x = &list.item[i];
-        uint16_t length = example_render(&c, &s, &words, x, r, 0), checked;
+        const item *t = &list.item[i];
+        const example *x = &t->x;
+        uint16_t length = example_render(&s, &words, x, c.token.id + t->a, c.token.id + t->b, r, 0), checked;
         error e = {0};
         shard_rows_limits limits = { 128, 20, 128, VOCABULARY, NULL };
         if (shard_rows_check(r, &limits, &checked, "row", i, &e)) fail_msg("%s", e.text);
@@ -193,8 +147,8 @@ static void test_masks(void **state) {
             r->input_ids[at] = was;
         }
         assert_int_equal(n, example_predictions(&s, length));
-        assert_memory_equal(r->input_ids + 1, c.token.id + x->a, x->a_count * 4u);
-        assert_memory_equal(r->input_ids + x->a_count + 2, c.token.id + x->b, x->b_count * 4u);
+        assert_memory_equal(r->input_ids + 1, c.token.id + t->a, x->a_count * 4u);
+        assert_memory_equal(r->input_ids + x->a_count + 2, c.token.id + t->b, x->b_count * 4u);
     }
     if (fabs(kind[0] / total - 0.8) > 0.01 || fabs(kind[1] / total - 0.1) > 0.01 || fabs(kind[2] / total - 0.1) > 0.01)
         fail_msg("[MASK] %.4f, kept %.4f, random %.4f of %.0f", kind[0] / total, kind[1] / total, kind[2] / total, total);
@@ -214,9 +168,9 @@ static void test_without_pairs(void **state) {
     uint64_t at = 0;
     for (size_t i = 0; i < list.count; i++) {
         assert_int_equal(list.item[i].a, at);
-        assert_int_equal(list.item[i].b_count, 0);
-        assert_true(list.item[i].a_count <= 62);
-        at += list.item[i].a_count;
+        assert_int_equal(list.item[i].x.b_count, 0);
+        assert_true(list.item[i].x.a_count <= 62);
+        at += list.item[i].x.a_count;
     }
     assert_int_equal(at, c.token.count);
     free(list.item);
@@ -235,7 +189,7 @@ static void test_bytes_are_final(void **state) {
     char hex[SHA256_HEX];
     sha256_init(&hash);
     for (size_t i = 0; i < list.count; i++) {
-        example_render(&c, &s, &words, &list.item[i], r, 0);
+        example_render(&s, &words, &list.item[i].x, c.token.id + list.item[i].a, c.token.id + list.item[i].b, r, 0);
         sha256_add(&hash, r->input_ids, 64 * 4);
         sha256_add(&hash, r->positions, s.max_predictions * 4u);
         sha256_add(&hash, r->labels, s.max_predictions * 4u);

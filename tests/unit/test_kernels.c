@@ -21,6 +21,7 @@ static void fill_table(kernels *t, int at) {
     kernels_fill_elements(t, at);
     kernels_fill_layernorm(t, at);
     kernels_fill_softmax(t, at);
+    kernels_fill_logits(t, at);
     kernels_fill_dropout(t, at);
 }
 
@@ -142,6 +143,38 @@ static void softmax(void **state) {
     }
 }
 
+/* Three blocks of words by tokens, against softmax of the turned matrix in doubles. */
+static void logits(void **state) {
+    (void)state;
+    enum { BLOCKS = 3, WORDS = 42, ALL = BLOCKS * WORDS - 5, STRIDE = 66 };
+    static float max[BLOCKS * STRIDE], sum[BLOCKS * STRIDE], out[2][WORDS], top[STRIDE];
+    double total[STRIDE];
+    for (size_t columns = 1; columns <= SUM_COLUMNS; columns += 9) {
+        random_fill(x, ALL * STRIDE, columns, 8), memcpy(a, x, sizeof a);
+        for (size_t k = 0; k < BLOCKS; k++)
+            fast.logit_block(a + k * WORDS * STRIDE, max + k * STRIDE, sum + k * STRIDE, k + 1 < BLOCKS ? WORDS : WORDS - 5, columns, STRIDE);
+        fast.logit_factors(max, sum, BLOCKS, columns, STRIDE, 0.25f, top, total);
+        for (size_t k = 0; k < BLOCKS; k++) fast.scale_columns(a + k * WORDS * STRIDE, max + k * STRIDE, k + 1 < BLOCKS ? WORDS : WORDS - 5, columns, STRIDE);
+        for (size_t i = 0; i < columns; i++) {
+            double most = -1e30, all = 0;
+            for (size_t r = 0; r < ALL; r++) most = fmax(most, (double)x[r * STRIDE + i]);
+            for (size_t r = 0; r < ALL; r++) all += exp((double)x[r * STRIDE + i] - most);
+            if ((double)top[i] != most || !(fabs(total[i] - all) <= 1e-6 * all))
+                fail_msg("level %d, column %zu: total %.9g, wanted %.9g", level, i, total[i], all);
+            for (size_t r = 0; r < ALL; r++) {
+                float want = (float)(0.25 * exp((double)x[r * STRIDE + i] - most) / all);
+                near("logits' gradient", &a[r * STRIDE + i], &want, 1, 5e-7);
+            }
+        }
+        for (size_t i = 0; columns < STRIDE && i < ALL; i++) assert_true(a[i * STRIDE + columns] == x[i * STRIDE + columns]);
+        fast.row_sums(x, out[0], WORDS, columns, STRIDE), ref.row_sums(x, out[1], WORDS, columns, STRIDE);
+        near("row_sums", out[0], out[1], WORDS, 1e-5);
+    }
+    float nan_column[3] = {1, NAN, 2};
+    fast.logit_block(nan_column, max, sum, 3, 1, 1);
+    assert_true(isnan(sum[0]));
+}
+
 static void dropouts(void **state) {
     (void)state;
     static uint16_t lane[2][4096];
@@ -237,7 +270,8 @@ static void refuses_sets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements),  cmocka_unit_test(ranges), cmocka_unit_test(sums),     cmocka_unit_test(layernorm),
-        cmocka_unit_test(softmax),   cmocka_unit_test(dropouts), cmocka_unit_test(finite_differences), cmocka_unit_test(linear_in_dy)};
+        cmocka_unit_test(softmax),   cmocka_unit_test(logits),
+        cmocka_unit_test(dropouts), cmocka_unit_test(finite_differences), cmocka_unit_test(linear_in_dy)};
     const struct CMUnitTest start[] = {cmocka_unit_test(refuses_sets)};
     error e;
     int bad = cmocka_run_group_tests(start, NULL, NULL);

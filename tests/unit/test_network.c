@@ -48,10 +48,13 @@ static void append(batch *b, size_t length, uint64_t id, int64_t V) {
 
 typedef struct outcome { leaf_result result; float *gradients; } outcome;
 
-static outcome run_layers(const model *m, const float *w, const batch *b, double p, int threads, bool whole_last_layer) {
+static network_limits limits_of(const batch *b, double p) {
+    return (network_limits){.sequences = b->sequences, .tokens = b->tokens, .masked = b->masked, .seq_length = b->seq_length, .hidden_dropout = p,
+                            .attention_dropout = p, .seed = 11};
+}
+
+static outcome run_with(const model *m, const float *w, const batch *b, network_limits limits, int threads) {
     omp_set_num_threads(threads);
-    network_limits limits = {.sequences = b->sequences, .tokens = b->tokens, .masked = b->masked, .seq_length = b->seq_length,
-                             .hidden_dropout = p, .attention_dropout = p, .seed = 11, .whole_last_layer = whole_last_layer};
     network *n = network_new(m, &limits);
     outcome o = {.gradients = must_alloc(m->gradient_elements, sizeof(float))};
     memset(o.gradients, 0xff, m->gradient_elements * sizeof(float));
@@ -61,7 +64,7 @@ static outcome run_layers(const model *m, const float *w, const batch *b, double
     return o;
 }
 
-static outcome run(const model *m, const float *w, const batch *b, double p, int threads) { return run_layers(m, w, b, p, threads, false); }
+static outcome run(const model *m, const float *w, const batch *b, double p, int threads) { return run_with(m, w, b, limits_of(b, p), threads); }
 
 static void threads_do_not_change_bits(void **state) {
     (void)state;
@@ -81,8 +84,22 @@ static void threads_do_not_change_bits(void **state) {
     free(one.gradients), free(w), batch_free(b), model_free(m);
 }
 
-/* The last layer on the rows that the losses read, and on all: the same loss and gradients, to rounding; the losses, whose rows see the same
- * arithmetic, to the bit with the own products. One layer (it is first and last) and three; a masked [CLS]; a sequence with no masked row. */
+static void near_gradients(const model *m, const char *what, const float *got, const float *want) {
+    double all = 0;
+    for (size_t i = 0; i < m->gradient_elements; i++) all += (double)want[i] * (double)want[i];
+    for (size_t t = 0; t <= m->tensors; t++) {
+        double distance = 0, norm = 0;
+        const tensor *at = &m->tensor[t < m->tensors ? t : (size_t)m->word];      /* last, the decoder part */
+        for (size_t i = 0, o = t < m->tensors ? at->offset : m->decoder_offset; i < at->count; i++, o++) {
+            distance += ((double)got[o] - (double)want[o]) * ((double)got[o] - (double)want[o]);
+            norm += (double)want[o] * (double)want[o];
+        }
+        if (!(sqrt(distance) <= 2e-6 * sqrt(norm) + 1e-8 * sqrt(all))) fail_msg("%s: %s differs by %g of %g", what, at->name, sqrt(distance), sqrt(norm));
+    }
+}
+
+/* The last layer on the rows that the losses read, and on all: the same gradients, to rounding; the losses, whose rows see the same
+ * arithmetic, to the bit. One layer (it is first and last) and three; a masked [CLS]; a sequence with no masked row. */
 static void sliced_last_layer(void **state) {
     (void)state;
     for (int layers = 1; layers <= 3; layers += 2)
@@ -92,22 +109,32 @@ static void sliced_last_layer(void **state) {
             batch *b = batch_new(4, 90, 20);
             append(b, 90, 1, 300), append(b, 3, 2, 300), append(b, 41, 3, 300), append(b, 77, 4, 300);
             for (size_t k = 0; k < b->masked; k++) if (b->masked_row[k] == b->first[2] + 3) b->masked_row[k] = b->first[2];
-            outcome sliced = run_layers(m, w, b, 0.1 * dropping, 2, false), whole = run_layers(m, w, b, 0.1 * dropping, 2, true);
+            network_limits limits = limits_of(b, 0.1 * dropping);
+            outcome sliced = run_with(m, w, b, limits, 2);
+            limits.whole_last_layer = true;
+            outcome whole = run_with(m, w, b, limits, 2);
             if (memcmp(&sliced.result, &whole.result, sizeof whole.result))
                 fail_msg("%d layers, dropout %d: loss %.17g, whole layer %.17g", layers, dropping, sliced.result.mlm_loss, whole.result.mlm_loss);
-            double all = 0;
-            for (size_t i = 0; i < m->gradient_elements; i++) all += (double)whole.gradients[i] * (double)whole.gradients[i];
-            for (size_t t = 0; t < m->tensors; t++) {
-                double distance = 0, norm = 0;
-                for (size_t i = 0; i < m->tensor[t].count; i++) {
-                    double x = sliced.gradients[m->tensor[t].offset + i], y = whole.gradients[m->tensor[t].offset + i];
-                    distance += (x - y) * (x - y), norm += y * y;
-                }
-                if (!(sqrt(distance) <= 2e-6 * sqrt(norm) + 1e-8 * sqrt(all)))
-                    fail_msg("%d layers: %s differs by %g of %g", layers, m->tensor[t].name, sqrt(distance), sqrt(norm));
-            }
+            near_gradients(m, "sliced", sliced.gradients, whole.gradients);
             free(sliced.gradients), free(whole.gradients), free(w), batch_free(b), model_free(m);
         }
+}
+
+/* Logits in several blocks of words, and all at one time: the same losses to the bit, gradients to rounding; threads change nothing. */
+static void blocks_of_logits(void **state) {
+    (void)state;
+    model *m = new_model(700, 48, 1, 3, 80);
+    float *w = new_weights(m);
+    batch *b = batch_new(3, 300, 60);
+    append(b, 300, 1, 700), append(b, 200, 2, 700), append(b, 41, 3, 700);
+    network_limits limits = limits_of(b, 0.1);
+    outcome whole = run_with(m, w, b, limits, 2);
+    limits.logits = 112 * 3 * 42;
+    outcome blocks = run_with(m, w, b, limits, 1), again = run_with(m, w, b, limits, 3);
+    assert_memory_equal(&blocks.result, &whole.result, sizeof whole.result);
+    near_gradients(m, "blocks", blocks.gradients, whole.gradients);
+    assert_memory_equal(blocks.gradients, again.gradients, m->gradient_elements * sizeof(float));
+    free(whole.gradients), free(blocks.gradients), free(again.gradients), free(w), batch_free(b), model_free(m);
 }
 
 /* A leaf added to what waits gives the bits of that, plus the leaf's own gradient written apart. Several blocks of tokens and of logits. */
@@ -117,8 +144,9 @@ static void adds_to_what_waits(void **state) {
     float *w = new_weights(m);
     batch *b = batch_new(4, 300, 100), *c = batch_new(4, 300, 100);
     append(b, 300, 1, 300), append(b, 77, 2, 300), append(c, 300, 4, 300), append(c, 300, 5, 300), append(c, 290, 6, 300);
-    outcome first = run(m, w, b, 0.1, 2), second = run(m, w, c, 0.1, 2);
-    network_limits limits = {.sequences = 4, .tokens = 1200, .masked = 400, .seq_length = 300, .hidden_dropout = 0.1, .attention_dropout = 0.1, .seed = 11};
+    network_limits limits = limits_of(c, 0.1);
+    limits.logits = 5000;
+    outcome first = run(m, w, b, 0.1, 2), second = run_with(m, w, c, limits, 2);
     network *n = network_new(m, &limits);
     network_forward(n, w, c, (loss_scale){0.01, 0.25}, &second.result);
     float *sum = must_alloc(m->gradient_elements, sizeof *sum);
@@ -253,7 +281,8 @@ static void inference(void **state) {
 int main(void) {
     error e;
     if (kernels_start(-1, &e)) return error_print(&e);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_change_bits), cmocka_unit_test(sliced_last_layer), cmocka_unit_test(adds_to_what_waits),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_change_bits), cmocka_unit_test(sliced_last_layer), cmocka_unit_test(blocks_of_logits),
+                                       cmocka_unit_test(adds_to_what_waits),
                                        cmocka_unit_test(finite_differences), cmocka_unit_test(pad_row),
                                        cmocka_unit_test(nothing_to_learn), cmocka_unit_test(packing_order), cmocka_unit_test(dropout_share),
                                        cmocka_unit_test(inference)};

@@ -36,7 +36,7 @@ static void write_shard(const char *path, uint64_t first, uint64_t rows, int32_t
     memset(hash, 'a', sizeof hash - 1);
     hash[SHA256_HEX - 1] = '\0';
     shard_writer_settings settings = { S, P, true, true, STRIP_AUTO, hash, 7 };
-    shard_writer *w = shard_writer_new(&settings, rows);
+    shard_writer *w = shard_writer_new(&settings, rows, NULL);
     shard_rows *r = shard_rows_make(S, P, SHARD_CHUNK_ROWS);
     error e = {0};
     for (uint64_t at = 0; at < rows; at += r->count) {

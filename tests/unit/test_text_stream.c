@@ -215,6 +215,13 @@ static void test_sentences(void **state) {
         { "\xE2\x80\x9CStop.\xE2\x80\x9D  \xE2\x80\x9CNo.\xE2\x80\x9D", "\xE2\x80\x9CStop.\xE2\x80\x9D|\xE2\x80\x9CNo.\xE2\x80\x9D||" },
         { "\xE4\xBD\xA0\xE3\x80\x82\xE6\x88\x91\xE3\x80\x82", "\xE4\xBD\xA0\xE3\x80\x82|\xE6\x88\x91\xE3\x80\x82||" },
         { "  One.  \n\nTwo.   Three.  ", "One.||Two.|Three.||" },
+        { "영화가 좋다. 또 보고 싶어요! 정말?", "영화가 좋다.|또 보고 싶어요!|정말?||" },
+        { "재밌다.그런데 길어요!하지만 좋음...추천", "재밌다.|그런데 길어요!|하지만 좋음...|추천||" },
+        { "별점 3.5다. 네이버.컴 가나.다라", "별점 3.5다.|네이버.컴 가나.다라||" },
+        { "2002. 7. 1. 서울에서 열렸다. 1. 사과는 빨갛다.", "2002. 7. 1. 서울에서 열렸다.|1. 사과는 빨갛다.||" },
+        { "가. 첫째 항목이다. 나. 둘째", "가. 첫째 항목이다.|나. 둘째||" },
+        { "It was 1850. 12 men came. 3. Then", "It was 1850.|12 men came.|3.|Then||" },
+        { "『그는 갔다.』 Mr. 김은 남았다.", "『그는 갔다.』|Mr. 김은 남았다.||" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         put_text("s.txt", cases[i].text);

@@ -233,6 +233,7 @@ typedef struct piece {           /* columns of a job whose b is packed at the sa
     gemm_job job;
     depths depth;
     float *packed;               /* for each block of k: its panels */
+    bool borrowed;               /* packed is another piece's: the same b */
     size_t width;                /* columns, rounded up to whole panels */
     size_t rows;                 /* of a tile */
     size_t first_strip, first_tile;
@@ -258,7 +259,17 @@ static void multiply_tile(const piece *p, size_t tile) {
     for (size_t r = 0; j.rows_done && r < j.m; r += GEMM_STEP) j.rows_done(j.context, row + r, smaller(GEMM_STEP, j.m - r));
 }
 
-static size_t strips_of(const piece *p) { return cut(p->width, PACK_COLUMNS) * p->depth.parts * p->depth.blocks; }
+static size_t strips_of(const piece *p) { return p->borrowed ? 0 : cut(p->width, PACK_COLUMNS) * p->depth.parts * p->depth.blocks; }
+
+/* A piece that packs the same b already, or NULL: Q, K and V take their weights' gradients from one input. */
+static const piece *same_b(const piece *held, size_t count, const gemm_job *j) {
+    for (size_t i = 0; i < count; i++) {
+        const gemm_job *o = &held[i].job;
+        if (o->b == j->b && o->ldb == j->ldb && o->n == j->n && o->k == j->k && o->transpose_b == j->transpose_b && parts_of(o) == 1 && parts_of(j) == 1)
+            return &held[i];
+    }
+    return NULL;
+}
 
 /* Low enough that every thread gets its share, high enough that panels are used often. No bits depend on it. */
 static void choose_rows(piece *p, size_t count) {
@@ -325,8 +336,10 @@ void gemm_run(const gemm_job *jobs, size_t count) {
                 run_pieces(pieces, held);
                 used = held = 0;
             }
-            p.packed = shared + used;
-            used += cut(p.width * j->k, 16) * 16;
+            const piece *same = same_b(pieces, held, &p.job);
+            p.borrowed = same;
+            p.packed = same ? same->packed : shared + used;
+            if (!same) used += cut(p.width * j->k, 16) * 16;
             pieces[held++] = p;
         }
     }

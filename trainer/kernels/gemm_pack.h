@@ -60,7 +60,10 @@ GEMM_TARGET static void GEMM(pack_b)(size_t k, size_t n, const float *b, size_t 
         if (columns < GEMM_PANEL) memset(out, 0, k * GEMM_PANEL * sizeof *out);
         if (transpose) GEMM(interleave)(b + i * ldb, ldb, columns, k, out, GEMM_PANEL);
         else if (columns == GEMM_PANEL)
-            for (size_t at = 0; at < k; at++) memcpy(out + at * GEMM_PANEL, b + at * ldb + i, GEMM_PANEL * sizeof *out);
+            for (size_t at = 0; at < k; at++)
+#pragma GCC unroll 4
+                for (size_t v = 0; v < GEMM_PANEL; v += GEMM_LANES)
+                    *(GEMM(vector) *)(out + at * GEMM_PANEL + v) = *(const GEMM(loose) *)(b + at * ldb + i + v);
         else
             for (size_t at = 0; at < k; at++) memcpy(out + at * GEMM_PANEL, b + at * ldb + i, columns * sizeof *out);
     }

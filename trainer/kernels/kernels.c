@@ -33,6 +33,7 @@ int kernels_start(int lowest, error *e) {
     kernels_fill_elements(&kernel, level);
     kernels_fill_layernorm(&kernel, level);
     kernels_fill_softmax(&kernel, level);
+    kernels_fill_logits(&kernel, level);
     kernels_fill_dropout(&kernel, level);
     kernels_fill_attention(&kernel, level);
     if (gemm_start(e)) return e->code;

@@ -56,6 +56,14 @@ typedef struct kernels {
     /* One row of logits: returns -log softmax[label]; *correct = no logit is larger. logits become scale (softmax - onehot). */
     double (*cross_entropy)(float *logits, size_t n, size_t label, float scale, int *correct);
 
+    /* Turned logits (logits.c), words by tokens. A block of words: x becomes exp(x - max), max and sum (columns) are written. */
+    void (*logit_block)(float *x, float *max, float *sum, size_t rows, size_t columns, size_t stride);
+    /* max, sum (blocks, columns) of all blocks: top is the largest max, total the whole sum of exp(x - top); max becomes the factor that
+     * turns a block's exp(x - max) into scale softmax. columns <= SUM_COLUMNS. */
+    void (*logit_factors)(float *max, const float *sum, size_t blocks, size_t columns, size_t stride, float scale, float *top, double *total);
+    void (*scale_columns)(float *x, const float *factor, size_t rows, size_t columns, size_t stride);    /* every row of x times factor */
+    void (*row_sums)(const float *x, float *out, size_t rows, size_t columns, size_t stride);            /* out (rows) */
+
     /* 16-bit lanes of elements 0 .. 8 * blocks - 1 after block `first` of the key's stream (element i: lane i % 8 of block i / 8). */
     void (*dropout_lanes)(rng_key key, uint64_t first, size_t blocks, uint16_t *lane);
     /* The same for `rows` rows that begin at blocks first[r], `stride` lanes apart. */
@@ -75,6 +83,7 @@ enum { SUM_COLUMNS = 64, SUM_ROWS = 192 };
 void kernels_fill_elements(kernels *t, int level);
 void kernels_fill_layernorm(kernels *t, int level);
 void kernels_fill_softmax(kernels *t, int level);
+void kernels_fill_logits(kernels *t, int level);
 void kernels_fill_dropout(kernels *t, int level);
 void kernels_fill_attention(kernels *t, int level);
 #endif

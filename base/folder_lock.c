@@ -1,6 +1,6 @@
-/* trainer/run_lock.c - the lock of a RUN folder and its stand-in. */
+/* base/folder_lock.c - the lock of a folder and its stand-in. */
 #define _XOPEN_SOURCE 700
-#include "trainer/run_lock.h"
+#include "base/folder_lock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@ static int held_by(const char *path, const char *who, const char *more, error *e
                      *who && *who != '\n' ? who : "another job", more);
 }
 
-int run_lock_take(const char *path, int *fd, error *e) {
+int folder_lock_take(const char *path, int *fd, error *e) {
     char *name = files_join(path, "lock"), *who = who_am_i(), holder[512] = "";
     int code = 0;
     *fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

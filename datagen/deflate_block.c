@@ -1,0 +1,258 @@
+/* datagen/deflate_block.c - see deflate_block.h. Codes are Huffman's, with zlib's order among equals: by depth, and the heap's own. */
+#include <string.h>
+#include "datagen/deflate_block.h"
+
+enum { END = 256, NODES = 2 * LITERALS + 1, LONGEST = 15, LONGEST_LENGTH_CODE = 7, REPEAT = 16, ZEROS = 17, MORE_ZEROS = 18 };
+
+static const uint8_t length_extra[29] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
+static const uint8_t length_base[29] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 255 };
+static const uint8_t distance_extra[30] = { 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13 };
+static const uint8_t length_code_extra[LENGTH_CODES] = { [REPEAT] = 2, [ZEROS] = 3, [MORE_ZEROS] = 7 };
+static const uint8_t length_code_order[LENGTH_CODES] = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15 };
+
+typedef struct code { uint16_t bits, length; } code;
+typedef struct tree {
+    uint16_t count[NODES + 1], parent[NODES + 1];
+    uint8_t depth[NODES + 1];
+    code code[LITERALS + 3];
+    int heap[NODES + 1], heap_count, sorted;      /* nodes sorted by falling count from `sorted` on */
+    int symbols, most;                            /* most: the highest symbol used */
+    uint64_t own_bits, fixed_bits;
+} tree;
+
+static unsigned length_code(unsigned value) {     /* value: length - 3 */
+    if (value < 8) return value;
+    if (value == 255) return 28;
+    unsigned high = 31u - (unsigned)__builtin_clz(value);
+    return 4 * (high - 1) + (value >> (high - 2) & 3);
+}
+
+static unsigned distance_code(unsigned d) {       /* d: distance - 1 */
+    if (d < 4) return d;
+    unsigned high = 31u - (unsigned)__builtin_clz(d);
+    return 2 * high + (d >> (high - 1) & 1);
+}
+
+static unsigned distance_base(unsigned c) { return c < 4 ? c : (2 + (c & 1)) << (c / 2 - 1); }
+static unsigned fixed_length(int c) { return c < 144 ? 8 : c < 256 ? 9 : c < 280 ? 7 : 8; }
+
+static inline void put(bit_writer *w, uint32_t bits, unsigned count) {
+    w->held |= (uint64_t)bits << w->bits;
+    w->bits += count;
+    if (w->bits < 32) return;
+    for (int i = 0; i < 4; i++) w->at[i] = (unsigned char)(w->held >> 8 * i);
+    w->at += 4;
+    w->held >>= 32;
+    w->bits -= 32;
+}
+
+void bit_writer_align(bit_writer *w) {
+    for (unsigned left = w->bits; left > 0; left = left > 8 ? left - 8 : 0) {
+        *w->at++ = (unsigned char)w->held;
+        w->held >>= 8;
+    }
+    w->held = w->bits = 0;
+}
+
+void deflate_block_start(deflate_block *b) {
+    b->symbols = 0;
+    memset(b->literal_count, 0, sizeof b->literal_count);
+    memset(b->distance_count, 0, sizeof b->distance_count);
+    b->literal_count[END] = 1;
+}
+
+void deflate_block_match(deflate_block *b, uint32_t distance, uint32_t length) {
+    b->symbol[b->symbols++] = (symbol){ (uint16_t)distance, (uint8_t)(length - 3) };
+    b->literal_count[END + 1 + length_code(length - 3)]++;
+    b->distance_count[distance_code(distance - 1)]++;
+}
+
+static int before(const tree *t, int a, int b) { return t->count[a] < t->count[b] || (t->count[a] == t->count[b] && t->depth[a] <= t->depth[b]); }
+
+static void sink(tree *t, int k) {
+    int v = t->heap[k];
+    for (int j = 2 * k; j <= t->heap_count; j *= 2) {
+        if (j < t->heap_count && before(t, t->heap[j + 1], t->heap[j])) j++;
+        if (before(t, v, t->heap[j])) break;
+        t->heap[k] = t->heap[j];
+        k = j;
+    }
+    t->heap[k] = v;
+}
+
+typedef struct tree_kind { const uint8_t *extra; int extra_from, longest; bool literals, fixed; } tree_kind;
+
+static unsigned extra_of(const tree_kind *k, int n) { return n >= k->extra_from ? k->extra[n - k->extra_from] : 0; }
+static unsigned fixed_of(const tree_kind *k, int n) { return !k->fixed ? 0 : k->literals ? fixed_length(n) : 5; }
+
+/* Lengths from the sorted nodes; those too long are cut and paid for by lengthening others. */
+static void set_lengths(tree *t, const tree_kind *kind, uint16_t at_length[LONGEST + 1]) {
+    uint16_t length[NODES + 1];
+    int too_long = 0, h;
+    memset(at_length, 0, (LONGEST + 1) * sizeof *at_length);
+    length[t->heap[t->sorted]] = 0;
+    for (h = t->sorted + 1; h < NODES; h++) {
+        int n = t->heap[h], bits = length[t->parent[n]] + 1;
+        if (bits > kind->longest) bits = kind->longest, too_long++;
+        length[n] = (uint16_t)bits;
+        if (n > t->most) continue;
+        at_length[bits]++;
+        t->own_bits += t->count[n] * (uint64_t)((unsigned)bits + extra_of(kind, n));
+        t->fixed_bits += t->count[n] * (uint64_t)(fixed_of(kind, n) + (kind->fixed ? extra_of(kind, n) : 0));
+    }
+    for (; too_long > 0; too_long -= 2) {
+        int bits = kind->longest - 1;
+        while (!at_length[bits]) bits--;
+        at_length[bits]--;
+        at_length[bits + 1] = (uint16_t)(at_length[bits + 1] + 2);
+        at_length[kind->longest]--;
+        if (too_long <= 2) {
+            for (bits = kind->longest; bits; bits--) for (int n = at_length[bits]; n; ) {
+                int m = t->heap[--h];
+                if (m > t->most) continue;
+                t->own_bits += (uint64_t)(bits - length[m]) * t->count[m];
+                length[m] = (uint16_t)bits;
+                n--;
+            }
+        }
+    }
+    for (int n = 0; n <= t->most; n++) t->code[n].length = t->count[n] ? length[n] : 0;
+}
+
+static unsigned reversed(unsigned v, unsigned bits) {
+    unsigned r = 0;
+    for (; bits; bits--, v >>= 1) r = r << 1 | (v & 1);
+    return r;
+}
+
+static void set_codes(tree *t, const uint16_t at_length[LONGEST + 1]) {
+    unsigned next[LONGEST + 1] = {0}, c = 0;
+    for (int bits = 1; bits <= LONGEST; bits++) next[bits] = c = (c + (bits > 1 ? at_length[bits - 1] : 0u)) << 1;
+    for (int n = 0; n <= t->most; n++) if (t->code[n].length) t->code[n].bits = (uint16_t)reversed(next[t->code[n].length]++, t->code[n].length);
+}
+
+static void build(tree *t, const uint16_t *count, int symbols, const tree_kind *kind) {
+    uint16_t at_length[LONGEST + 1];
+    t->heap_count = 0;
+    t->sorted = NODES;
+    t->symbols = symbols;
+    t->most = -1;
+    t->own_bits = t->fixed_bits = 0;
+    for (int n = 0; n < symbols; n++) {
+        t->count[n] = count[n];
+        t->code[n] = (code){0};
+        if (count[n]) t->heap[++t->heap_count] = t->most = n, t->depth[n] = 0;
+    }
+    while (t->heap_count < 2) {                    /* a code has two words at least */
+        int n = t->heap[++t->heap_count] = t->most < 2 ? ++t->most : 0;
+        t->count[n] = 1;
+        t->depth[n] = 0;
+        t->own_bits--;
+        t->fixed_bits -= fixed_of(kind, n);
+    }
+    for (int n = t->heap_count / 2; n >= 1; n--) sink(t, n);
+    for (int node = symbols; t->heap_count >= 2; node++) {
+        int n = t->heap[1], m;
+        t->heap[1] = t->heap[t->heap_count--];
+        sink(t, 1);
+        m = t->heap[1];
+        t->heap[--t->sorted] = n;
+        t->heap[--t->sorted] = m;
+        t->count[node] = (uint16_t)(t->count[n] + t->count[m]);
+        t->depth[node] = (uint8_t)((t->depth[n] > t->depth[m] ? t->depth[n] : t->depth[m]) + 1);
+        t->parent[n] = t->parent[m] = (uint16_t)node;
+        t->heap[1] = node;
+        sink(t, 1);
+    }
+    t->heap[--t->sorted] = t->heap[1];
+    set_lengths(t, kind, at_length);
+    set_codes(t, at_length);
+}
+
+/* The lengths of a tree's codes, run by run: counts the words that tell them, or writes them. */
+static void tell_lengths(const tree *t, uint16_t *count, const tree *words, bit_writer *w) {
+    int previous = -1, run = 0;
+    for (int n = 0; n <= t->most; n++) {
+        int now = t->code[n].length, next = n < t->most ? t->code[n + 1].length : -1;
+        int most = !now ? 138 : now == previous ? 6 : 7, least = !now || now == previous ? 3 : 4;
+        if (++run < most && now == next) continue;
+        int word = run < least ? -1 : now ? REPEAT : run <= 10 ? ZEROS : MORE_ZEROS, plain = word < 0 ? run : word == REPEAT && now != previous;
+        for (int i = 0; i < plain; i++) {
+            if (count) count[now]++;
+            else put(w, words->code[now].bits, words->code[now].length);
+        }
+        if (word >= 0 && count) count[word]++;
+        else if (word >= 0) {
+            put(w, words->code[word].bits, words->code[word].length);
+            put(w, (uint32_t)(run - (word == REPEAT ? plain + 3 : word == ZEROS ? 3 : 11)), length_code_extra[word]);
+        }
+        run = 0;
+        previous = now;
+    }
+}
+
+static void put_symbols(const deflate_block *b, const code *literal, const code *distance, bit_writer *w) {
+    for (size_t i = 0; i < b->symbols; i++) {
+        symbol s = b->symbol[i];
+        if (!s.distance) { put(w, literal[s.value].bits, literal[s.value].length); continue; }
+        unsigned c = length_code(s.value), d = s.distance - 1u;
+        put(w, literal[END + 1 + c].bits, literal[END + 1 + c].length);
+        put(w, s.value - length_base[c], length_extra[c]);
+        c = distance_code(d);
+        put(w, distance[c].bits, distance[c].length);
+        put(w, d - distance_base(c), distance_extra[c]);
+    }
+    put(w, literal[END].bits, literal[END].length);
+}
+
+static void put_fixed(const deflate_block *b, bit_writer *w) {
+    code literal[LITERALS + 2], distance[DISTANCES];
+    unsigned next[10] = { [7] = 0, [8] = 0x30, [9] = 0x190 };
+    for (int n = 0; n < LITERALS + 2; n++) {
+        unsigned bits = fixed_length(n);
+        literal[n] = (code){ (uint16_t)reversed(next[bits]++, bits), (uint16_t)bits };
+    }
+    for (unsigned n = 0; n < DISTANCES; n++) distance[n] = (code){ (uint16_t)reversed(n, 5), 5 };
+    put_symbols(b, literal, distance, w);
+}
+
+static void put_stored(const unsigned char *data, size_t bytes, bit_writer *w) {
+    bit_writer_align(w);
+    const unsigned char head[4] = { (unsigned char)bytes, (unsigned char)(bytes >> 8), (unsigned char)~bytes, (unsigned char)(~bytes >> 8) };
+    memcpy(w->at, head, sizeof head);
+    memcpy(w->at + 4, data, bytes);
+    w->at += 4 + bytes;
+}
+
+void deflate_block_end(deflate_block *b, const unsigned char *data, size_t bytes, bool last, bit_writer *w) {
+    static const tree_kind literals = { length_extra, END + 1, LONGEST, true, true }, distances = { distance_extra, 0, LONGEST, false, true },
+                           words = { length_code_extra, 0, LONGEST_LENGTH_CODE, false, false };
+    tree l, d, k;
+    uint16_t count[LENGTH_CODES] = {0};
+    build(&l, b->literal_count, LITERALS, &literals);
+    build(&d, b->distance_count, DISTANCES, &distances);
+    tell_lengths(&l, count, NULL, NULL);
+    tell_lengths(&d, count, NULL, NULL);
+    build(&k, count, LENGTH_CODES, &words);
+    int told = LENGTH_CODES - 1;
+    while (told >= 3 && (length_code_order[told] > k.most || !k.code[length_code_order[told]].length)) told--;
+    uint64_t own = (l.own_bits + d.own_bits + k.own_bits + 3 * (uint64_t)(told + 1) + 14 + 3 + 7) >> 3, fixed = (l.fixed_bits + d.fixed_bits + 3 + 7) >> 3;
+    uint64_t shortest = fixed <= own ? fixed : own;
+    if (bytes + 4 <= shortest) {
+        put(w, last, 3);
+        put_stored(data, bytes, w);
+    } else if (fixed <= own) {
+        put(w, 2u + last, 3);
+        put_fixed(b, w);
+    } else {
+        put(w, 4u + last, 3);
+        put(w, (uint32_t)(l.most + 1 - 257), 5);
+        put(w, (uint32_t)d.most, 5);
+        put(w, (uint32_t)(told + 1 - 4), 4);
+        for (int i = 0; i <= told; i++) put(w, length_code_order[i] > k.most ? 0 : k.code[length_code_order[i]].length, 3);
+        tell_lengths(&l, NULL, &k, w);
+        tell_lengths(&d, NULL, &k, w);
+        put_symbols(b, l.code, d.code, w);
+    }
+    deflate_block_start(b);
+}

@@ -1,0 +1,67 @@
+/* datagen/deflate.c: the bytes of zlib at level 4, on what shards hold and on anything else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+#include "base/fail.h"
+#include "base/rng.h"
+#include "datagen/deflate.h"
+#include <cmocka.h>   /* last: its macro fail() must not meet ours */
+
+enum { MOST = 1 << 18 };
+static deflater *d;
+
+static void check(const unsigned char *data, size_t bytes, const char *what) {
+    uLongf want_bytes = compressBound((uLong)bytes), back_bytes = (uLongf)bytes + 1;
+    unsigned char *want = must_alloc(want_bytes, 1), *got = must_alloc(deflater_bound(bytes), 1), *back = must_alloc(bytes + 1, 1);
+    assert_int_equal(compress2(want, &want_bytes, data, (uLong)bytes, 4), Z_OK);
+    size_t n = deflater_pack(d, data, bytes, got);
+    if (n > deflater_bound(bytes)) fail_msg("%s: %zu bytes became %zu, above the bound", what, bytes, n);
+    int code = uncompress(back, &back_bytes, got, (uLong)n);
+    if (code != Z_OK || back_bytes != bytes || memcmp(back, data, bytes)) fail_msg("%s: %zu bytes do not come back", what, bytes);
+    if (n != want_bytes || memcmp(got, want, n))
+        fail_msg("%s: %zu bytes became %zu, zlib %s makes %zu, or others", what, bytes, n, zlibVersion(), (size_t)want_bytes);
+    free(want), free(got), free(back);
+}
+
+static void test_any_input(void **state) {
+    (void)state;
+    unsigned char *data = must_alloc(MOST, 1);
+    rng_key k = rng_open(1, RNG_INIT, 0, 0, 0);
+    uint64_t draw = 0;
+    static const char *const kinds[] = { "avx512", "avx2", "portable" };
+    for (int round = 0; round < 300; round++) {
+        if (!deflater_use(d, kinds[round % 7 % 3])) (void)deflater_use(d, NULL);
+        size_t bytes = (size_t)rng_below(k, draw++, round % 10 ? 20000 : MOST);
+        unsigned kind = (unsigned)(round % 6), alphabet = 1 + (unsigned)rng_below(k, draw++, round % 2 ? 4 : 256);
+        for (size_t i = 0; i < bytes; i++) {
+            uint64_t r = rng_u64(k, draw++);
+            if (kind == 0) data[i] = (unsigned char)(r % alphabet);
+            else if (kind == 1) data[i] = (unsigned char)(i % 4 > 1 ? 0 : r >> 40 & r >> 20);          /* ids: two bytes, two zeros */
+            else if (kind == 2) data[i] = i % 128 < 100 + i / 128 % 28;                               /* masks */
+            else if (kind == 3) data[i] = r % 50 && i > 300 ? data[i - 1 - (r >> 32) % 300] : (unsigned char)r;
+            else if (kind == 4) data[i] = r % 3000 && i > 40000 ? data[i - 32400 - (size_t)(round % 200)] : (unsigned char)(r & 31);
+            else data[i] = (unsigned char)(i / (1 + (size_t)round * 7));
+        }
+        check(data, bytes, "made-up text");
+    }
+    free(data);
+}
+
+static void test_short(void **state) {
+    (void)state;
+    unsigned char data[64] = {0};
+    for (size_t n = 0; n < 64; n++) check(data, n, "zeros");
+    for (size_t n = 0; n < 64; n++) data[n] = (unsigned char)(n * n);
+    for (size_t n = 0; n < 64; n++) check(data, n, "squares");
+}
+
+static int open_all(void **state) { (void)state; d = deflater_new(); return 0; }
+static int close_all(void **state) { (void)state; deflater_free(d); return 0; }
+
+int main(void) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_short), cmocka_unit_test(test_any_input) };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
