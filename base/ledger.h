@@ -14,9 +14,9 @@
 
 enum ledger_part {
     LEDGER_OTHER,
-    LEDGER_GEMM,         /* with bias and GELU, fused there */
+    LEDGER_GEMM,         /* with what is fused there: bias, GELU, dropout, residual, LayerNorm */
     LEDGER_ATTENTION,
-    LEDGER_ELEMENTS,     /* of forward and backward: embeddings, dropout, residuals, LayerNorm */
+    LEDGER_ELEMENTS,     /* all else of forward and backward */
     LEDGER_HEAD,         /* all of both heads and the losses: what it calls counts here too */
     LEDGER_OPTIMIZER,
     LEDGER_EXCHANGE,     /* gradient sums on this rank, messages, waiting for others */

@@ -2,7 +2,7 @@
 import math
 
 PARTS = ("gemm", "attention", "elements", "head", "optimizer", "exchange", "data", "other")
-NAMES = {"gemm": "matrix products (bias, GELU fused)", "attention": "attention", "elements": "element-wise", "head": "heads and loss",
+NAMES = {"gemm": "matrix products (bias, GELU, dropout, LayerNorm fused)", "attention": "attention", "elements": "element-wise", "head": "heads and loss",
          "optimizer": "optimizer", "exchange": "gradient sum, exchange", "data": "data", "other": "other"}
 COLOURS = {"gemm": "#2b5c8a", "attention": "#5b9bd0", "elements": "#e0a030", "head": "#4c9f70", "optimizer": "#b5523b", "exchange": "#8b6bb1",
            "data": "#888888", "other": "#cccccc"}
@@ -70,7 +70,7 @@ def roofline(results, top):
            f"{band:.1f} GB/s; a dot is a matrix product, a diamond a whole step (useful FLOPs)", 12, fill="#555")]
     for e in range(0, 12):
         out += [line(X(2 ** e), Y(floor), X(2 ** e), Y(ceiling)), text(X(2 ** e), Y(floor) + 16, 2 ** e, 11, "middle", "#555")]
-    tick = 10 ** math.ceil(math.log10(floor))
+    tick = 10 ** math.floor(math.log10(floor))
     while tick < ceiling:
         for k in (1, 2, 5):
             if floor < tick * k < ceiling: out += [line(LEFT, Y(tick * k), RIGHT, Y(tick * k)), text(LEFT - 8, Y(tick * k) + 4, f"{tick * k:g}", 11, "end", "#555")]
@@ -88,7 +88,7 @@ def roofline(results, top):
         work = r["flops_per_token"] * r["layouts"]["1"]["tokens"]
         x, y = X(min(high * 0.9, work / step_bytes(r))), Y(share * peak)
         out.append(f'<path d="M {x:.1f} {y - 8:.1f} l 8 8 l -8 8 l -8 -8 z" fill="{colour}" stroke="#222"/>')
-    x = LEFT + 20
+    out.append(box(RIGHT - 200, Y(floor) - 18 * len(results) - 18, 190, 18 * len(results) + 12, "#fff"))
     for i, (r, colour) in enumerate(zip(results, CASE_COLOURS * 9)):
         out += [box(RIGHT - 190, Y(floor) - 18 * len(results) + 18 * i - 12, 12, 12, colour), text(RIGHT - 172, Y(floor) - 18 * len(results) + 18 * i - 2, name(r["case"]), 12)]
     return out, Y(floor) + 50
