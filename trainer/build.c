@@ -1,5 +1,7 @@
 /* trainer/build.c - all memory of training, made once before the first step. See train.h. */
+#include <omp.h>
 #include <stdlib.h>
+#include "trainer/kernels/gemm.h"   /* gemm_bytes */
 #include "trainer/train.h"
 
 static network_limits limits_of(const model *m, const shard_info *info, const settings *s) {
@@ -15,8 +17,9 @@ size_t trainer_bytes(const model *m, const plan *p, const shard_info *info, cons
     size_t own = leaves.end - leaves.begin, row = (size_t)info->seq_length * 6 + (size_t)info->max_predictions * 8 + 1;
     size_t block_rows = 256 > s->micro_batch ? 256 : (size_t)s->micro_batch;
     size_t packed = limits.tokens * 12 + limits.masked * 8;
+    size_t word = m->tensor[m->word].count, inner = limits.tokens * (size_t)m->config.intermediate_size;
     return m->weight_elements * sizeof(float) + tree_bytes(m->gradient_elements, (int)own) + optimizer_bytes(m, p, rank, s->optimizer) +
-           network_bytes(m, &limits) + own * (packed + block_rows * row);
+           network_bytes(m, &limits) + gemm_bytes(word > inner ? word : inner, omp_get_max_threads()) + own * (packed + block_rows * row);
 }
 
 void trainer_build(trainer *t) {

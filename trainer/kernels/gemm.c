@@ -59,6 +59,10 @@ void gemm_set_level(int level) {
     if (!shared) fail(EXIT_MACHINE, "out of memory: %zu bytes to multiply matrices", SHARED * sizeof *shared);
 }
 
+size_t gemm_bytes(size_t most, int threads) {
+    return (most < SHARED ? most : SHARED) * sizeof *shared + (size_t)threads * (sizeof rows_of_a + sizeof panels + sizeof whole);
+}
+
 const char *gemm_name(void) { return by_blas ? gemm_blas_name() : "own"; }
 
 void gemm_set_poll(void (*poll)(void *), void *context) {

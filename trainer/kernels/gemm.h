@@ -53,6 +53,7 @@ void gemm_set_poll(void (*poll)(void *context), void *context);
 /* By kernels_start(): reads BERT_GEMM. EXIT_USAGE when it is neither own nor openblas. */
 int gemm_start(error *e);
 void gemm_set_level(int level);
+size_t gemm_bytes(size_t most, int threads);   /* that products with operands of at most `most` elements touch on so many threads */
 const char *gemm_name(void);             /* "own", or OpenBLAS' version and core: part of the kernel set */
 
 /* gemm_blas.c, for gemm.c only. One call, on this thread, of c = op(a) op(b) + beta c; k > 0. */
