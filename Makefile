@@ -67,7 +67,7 @@ check:
 	@cluster/deps.sh && cluster/deps.sh check
 	@$(MAKE) --no-print-directory all tests
 	@$(MAKE) --no-print-directory $(FUZZ_BUILD) fuzzers
-	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh lint unit mpi cli faults fuzz parity
+	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh lint unit mpi cli memory faults fuzz parity
 
 lint:
 	@tests/lint.sh

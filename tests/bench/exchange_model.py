@@ -19,9 +19,9 @@ def step(ranks, per_node, buckets, compute, leaves, memory, bandwidth, latency, 
             seconds += half * per_byte + latency * max(1, math.ceil(half / message))
         return seconds
 
-    leaf, cpu, link = compute / leaves, 0.0, 0.0
-    backward = leaf * 2 / 3
-    cpu = compute - backward
+    # From the end of the first forward to the gathers' start; then the next first forward: together one step in a row of many.
+    leaf = compute / leaves
+    backward, cpu, link = leaf * 2 / 3, compute - leaf, 0.0
     for elements in buckets:                           # ready evenly over the backward; reading neighbours takes compute's time
         size = 4 * elements
         cpu += backward / len(buckets)
@@ -33,10 +33,17 @@ def step(ranks, per_node, buckets, compute, leaves, memory, bandwidth, latency, 
     blocks = sum(buckets) / 1024 * 8
     done += (ranks - 1) * latency / 4 + blocks / bandwidth if ranks > 1 else 0
     link = copied = done
-    for elements in reversed(buckets[1:]):
-        size = 4 * elements
-        done += elements / ranks * update_bytes / memory
-        link = max(link, done) + rounds(size)
-        if j:
-            copied = max(copied, link) + 2 * size * (per_node - 1) / per_node / memory
-    return max(link, copied, done)
+    here = {}                                          # when a bucket's new weights are
+    for b in range(len(buckets) - 1, 0, -1):
+        done += buckets[b] / ranks * update_bytes / memory
+        link = max(link, done) + rounds(4 * buckets[b])
+        copy = 2 * 4 * buckets[b] * (per_node - 1) / per_node / memory if j else 0
+        copied = max(copied, link) + copy
+        here[b] = copied, copy
+    clock, layers = done, max(1, len(buckets) - 3)     # the next forward: embeddings at once, layers in turn, heads last
+    for b in range(len(buckets) - 1, 0, -1):
+        arrived, copy = here[b]
+        clock = max(clock + copy, arrived)             # the copy is the rank's own work
+        if b <= layers:
+            clock += leaf / 3 / layers
+    return clock

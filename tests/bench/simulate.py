@@ -81,19 +81,19 @@ def modelled(ranks, per_node, platform, buckets, compute, leaves=1, memory=None,
 def scaling(name, sizes, more, per_node, platform, buckets, compute_of, leaves_of):
     """A table; returns {ranks: efficiency} of the simulation and of the model."""
     say(f"\n{name}")
-    say("    ranks  compute s   step s  efficiency   after backward: sums    norms  update+gather      model's step   error")
+    say("    ranks  compute s   step s  efficiency   after backward: sums    norms   update   wait for weights      model's step   error")
     simulated, model = {}, {}
     for ranks in sorted(set(sizes) | set(more)):
         compute, leaves = compute_of(ranks), leaves_of(ranks)
         closed = modelled(ranks, per_node, platform, buckets, compute, leaves)
         model[ranks] = compute / closed
         if ranks not in sizes:
-            say(f"{ranks:>9,}  {compute:9.4f}        -           -                       -        -              -         {closed:9.4f}       -")
+            say(f"{ranks:>9,}  {compute:9.4f}        -           -                       -        -        -                  -         {closed:9.4f}       -")
             continue
         r = simulate(ranks, per_node, platform, buckets, compute, leaves)
         simulated[ranks] = compute / r["step"]
         say(f"{ranks:>9,}  {compute:9.4f}  {r['step']:7.4f}     {100 * simulated[ranks]:6.2f} %                 {r['sum']:7.4f}  {r['norm']:7.4f}"
-            f"        {r['update_and_gather']:7.4f}         {closed:9.4f}  {100 * (closed / r['step'] - 1):+5.1f} %")
+            f"  {r['update']:7.4f}            {r['gather']:7.4f}         {closed:9.4f}  {100 * (closed / r['step'] - 1):+5.1f} %")
         whole = sum(buckets) + sum(buckets[1:])        # elements that are summed, and gathered
         least = (ranks - 1) / ranks * 4 * whole
         check(r["bytes_per_rank"] <= 1.02 * least, f"{ranks} ranks move {r['bytes_per_rank']:.4g} bytes each, the least is {least:.4g}")
@@ -132,7 +132,7 @@ def main():
     began = time.time()
     say("SIMULATED with SimGrid " + subprocess.run(["smpirun", "-version"], capture_output=True, text=True).stdout.split("\n")[0].replace("SimGrid version ", ""))
     say("The exchange is comm/'s own code; compute is time that passes; additions and copies are bytes / memory bandwidth; rounds of messages begin")
-    say("only at 200 modelled poll points of a backward and while a rank waits. The lookup part of the word matrix travels dense: the worst case.")
+    say("only at 200 modelled poll points of a backward (half of them in a forward) and while a rank waits. The lookup part of the word matrix travels dense: the worst case.")
     say("efficiency = compute / step: what the update of the weights takes counts as lost, too.")
     one, two, three = [16, 64], [16, 64, 256], [16, 64, 256, 1024]
     long = [4096, 16384]

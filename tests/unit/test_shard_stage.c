@@ -139,7 +139,7 @@ static item *reference(const corpus *c, const example_settings *s, uint32_t dupl
             list[(*count)++] = t;
         }
     }
-    qsort(list, *count, sizeof *list, example_compare);
+    if (*count) qsort(list, *count, sizeof *list, example_compare);
     return list;
 }
 
