@@ -112,7 +112,7 @@ check-cluster: all
 check-scale check-hosts: all
 	@BUILD=$(BUILD) VENV=$(VENV) tests/run.sh $(@:check-%=%)
 
-# The same exchange under SimGrid, up to 1,024 ranks: build/simulate.txt and .svg. SHORT=yes: up to 256, in three minutes.
+# The same exchange under SimGrid, up to 1,024 ranks: build/simulate.txt and .svg. SHORT=yes: up to 256, in a minute or two.
 SMPICC ?= smpicc
 SMPICXX ?= smpicxx
 SHORT ?=

@@ -31,6 +31,9 @@ MUNGE|command munged|munge|munge|munge
 ip|command ip|iproute2|iproute|iproute2
 strace|command strace|strace|strace|strace
 pgrep|command pgrep|procps|procps-ng|procps
+tc|command tc|iproute2|iproute-tc|iproute2
+SimGrid|command smpicc|libsimgrid-dev|simgrid-devel|simgrid +smpi
+C++ compiler (for SimGrid)|command g++|g++|gcc-c++|gcc
 '
 needed=$build
 [ "$what" != check ] || needed=$check

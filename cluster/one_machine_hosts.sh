@@ -47,7 +47,7 @@ for ((i = 1; i <= HOSTS; i++)); do
       ip -n h$i link set lo up && ip -n h$i address add 10.78.0.$i/24 dev eth0 && ip -n h$i link set eth0 up; } || trouble "host h$i cannot be made (veth, netns)"
     echo "10.78.0.$i h$i" >>"$BERT_HOSTS_DIR/names"
     if [ -n "$RATE" ]; then
-        limit=(root tbf rate "$RATE" burst 256k latency 20ms)
+        limit=(root tbf rate "$RATE" burst 1m latency 100ms)
         { tc qdisc add dev to-h$i "${limit[@]}" && tc -n h$i qdisc add dev eth0 "${limit[@]}"; } || trouble "no rate limit: the kernel has no sch_tbf, or tc is missing"
     fi
 done
