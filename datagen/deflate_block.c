@@ -2,7 +2,7 @@
 #include <string.h>
 #include "datagen/deflate_block.h"
 
-enum { END = 256, NODES = 2 * LITERALS + 1, LONGEST = 15, LONGEST_LENGTH_CODE = 7, REPEAT = 16, ZEROS = 17, MORE_ZEROS = 18 };
+enum { NODES = 2 * LITERALS + 1, LONGEST = 15, LONGEST_LENGTH_CODE = 7, REPEAT = 16, ZEROS = 17, MORE_ZEROS = 18 };
 
 static const uint8_t length_extra[29] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
 static const uint8_t length_base[29] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 255 };
@@ -20,37 +20,25 @@ typedef struct tree {
     uint64_t own_bits, fixed_bits;
 } tree;
 
-static unsigned length_code(unsigned value) {     /* value: length - 3 */
-    if (value < 8) return value;
-    if (value == 255) return 28;
-    unsigned high = 31u - (unsigned)__builtin_clz(value);
-    return 4 * (high - 1) + (value >> (high - 2) & 3);
-}
-
-static unsigned distance_code(unsigned d) {       /* d: distance - 1 */
-    if (d < 4) return d;
-    unsigned high = 31u - (unsigned)__builtin_clz(d);
-    return 2 * high + (d >> (high - 1) & 1);
-}
-
 static unsigned distance_base(unsigned c) { return c < 4 ? c : (2 + (c & 1)) << (c / 2 - 1); }
 static unsigned fixed_length(int c) { return c < 144 ? 8 : c < 256 ? 9 : c < 280 ? 7 : 8; }
 
-static inline void put(bit_writer *w, uint32_t bits, unsigned count) {
-    w->held |= (uint64_t)bits << w->bits;
+/* Up to 48 bits. Whole bytes leave at once; of the 8 that are written those behind them will be written again. */
+static inline void put(bit_writer *w, uint64_t bits, unsigned count) {
+    w->held |= bits << w->bits;
     w->bits += count;
-    if (w->bits < 32) return;
-    for (int i = 0; i < 4; i++) w->at[i] = (unsigned char)(w->held >> 8 * i);
-    w->at += 4;
-    w->held >>= 32;
-    w->bits -= 32;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(w->at, &w->held, 8);
+#else
+    for (int i = 0; i < 8; i++) w->at[i] = (unsigned char)(w->held >> 8 * i);
+#endif
+    w->at += w->bits / 8;
+    w->held >>= w->bits & ~7u;
+    w->bits &= 7;
 }
 
 void bit_writer_align(bit_writer *w) {
-    for (unsigned left = w->bits; left > 0; left = left > 8 ? left - 8 : 0) {
-        *w->at++ = (unsigned char)w->held;
-        w->held >>= 8;
-    }
+    if (w->bits) *w->at++ = (unsigned char)w->held;
     w->held = w->bits = 0;
 }
 
@@ -58,13 +46,7 @@ void deflate_block_start(deflate_block *b) {
     b->symbols = 0;
     memset(b->literal_count, 0, sizeof b->literal_count);
     memset(b->distance_count, 0, sizeof b->distance_count);
-    b->literal_count[END] = 1;
-}
-
-void deflate_block_match(deflate_block *b, uint32_t distance, uint32_t length) {
-    b->symbol[b->symbols++] = (symbol){ (uint16_t)distance, (uint8_t)(length - 3) };
-    b->literal_count[END + 1 + length_code(length - 3)]++;
-    b->distance_count[distance_code(distance - 1)]++;
+    b->literal_count[BLOCK_END] = 1;
 }
 
 static int before(const tree *t, int a, int b) { return t->count[a] < t->count[b] || (t->count[a] == t->count[b] && t->depth[a] <= t->depth[b]); }
@@ -191,18 +173,29 @@ static void tell_lengths(const tree *t, uint16_t *count, const tree *words, bit_
     }
 }
 
-static void put_symbols(const deflate_block *b, const code *literal, const code *distance, bit_writer *w) {
+/* Code and extra bits of every length at once. */
+static void join_lengths(const code *literal, uint32_t bits[256], uint8_t count[256]) {
+    for (unsigned v = 0; v < 256; v++) {
+        unsigned c = deflate_length_code(v);
+        bits[v] = literal[BLOCK_END + 1 + c].bits | (uint32_t)(v - length_base[c]) << literal[BLOCK_END + 1 + c].length;
+        count[v] = (uint8_t)(literal[BLOCK_END + 1 + c].length + length_extra[c]);
+    }
+}
+
+static void put_symbols(const deflate_block *b, const code *literal, const code *distance, bit_writer *to) {
+    uint32_t length_bits[256];
+    uint8_t length_count[256];
+    bit_writer w = *to;
+    join_lengths(literal, length_bits, length_count);
     for (size_t i = 0; i < b->symbols; i++) {
         symbol s = b->symbol[i];
-        if (!s.distance) { put(w, literal[s.value].bits, literal[s.value].length); continue; }
-        unsigned c = length_code(s.value), d = s.distance - 1u;
-        put(w, literal[END + 1 + c].bits, literal[END + 1 + c].length);
-        put(w, s.value - length_base[c], length_extra[c]);
-        c = distance_code(d);
-        put(w, distance[c].bits, distance[c].length);
-        put(w, d - distance_base(c), distance_extra[c]);
+        if (!s.distance) { put(&w, literal[s.value].bits, literal[s.value].length); continue; }
+        unsigned d = s.distance - 1u, c = deflate_distance_code(d), count = length_count[s.value];
+        uint64_t far = distance[c].bits | (uint64_t)(d - distance_base(c)) << distance[c].length;
+        put(&w, length_bits[s.value] | far << count, count + distance[c].length + distance_extra[c]);
     }
-    put(w, literal[END].bits, literal[END].length);
+    put(&w, literal[BLOCK_END].bits, literal[BLOCK_END].length);
+    *to = w;
 }
 
 static void put_fixed(const deflate_block *b, bit_writer *w) {
@@ -225,7 +218,7 @@ static void put_stored(const unsigned char *data, size_t bytes, bit_writer *w) {
 }
 
 void deflate_block_end(deflate_block *b, const unsigned char *data, size_t bytes, bool last, bit_writer *w) {
-    static const tree_kind literals = { length_extra, END + 1, LONGEST, true, true }, distances = { distance_extra, 0, LONGEST, false, true },
+    static const tree_kind literals = { length_extra, BLOCK_END + 1, LONGEST, true, true }, distances = { distance_extra, 0, LONGEST, false, true },
                            words = { length_code_extra, 0, LONGEST_LENGTH_CODE, false, false };
     tree l, d, k;
     uint16_t count[LENGTH_CODES] = {0};
