@@ -3,7 +3,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>   /* adler32 */
 #include "base/fail.h"
 #include "datagen/deflate.h"
 #include "datagen/deflate_block.h"
@@ -12,7 +11,8 @@
 #include "datagen/deflate_places_x86.h"
 #endif
 
-enum { LAZY = 4, FAR_OFF = 4096, PAD = 16, KEY_PART = KEYS / 2, KEY_LEAD = 512, MOST_BYTES = 1 << 27 };   /* lead: the longest match, and more */
+enum { LAZY = 4, FAR_OFF = 4096, PAD = 16, KEY_PART = KEYS / 2, KEY_LEAD = 512,   /* lead: the longest match, and more */
+       MOST_BYTES = 1 << 27, SUM_PART = 5552, SUM_PRIME = 65521 };
 
 typedef void pack_stream(deflater *d, const unsigned char *text, uint32_t bytes, bit_writer *w);
 
@@ -41,6 +41,22 @@ void deflater_free(deflater *d) {
 
 /* Blocks of 16,383 symbols; a stored one has at most 5 bytes and 7 bits beside them; 8 bytes may be written ahead. */
 size_t deflater_bound(size_t bytes) { return bytes + bytes / 1000 + 64; }
+
+/* Adler-32 (RFC 1950, 8.2) in parts that cannot overflow: b grows by all a's on the way. */
+INLINE uint32_t check_sum(const unsigned char *text, uint32_t bytes) {
+    uint32_t a = 1, b = 0;
+    for (uint32_t part; bytes; bytes -= part, text += part) {
+        uint32_t sum = 0, weighted = 0;
+        part = bytes < SUM_PART ? bytes : SUM_PART;
+        for (uint32_t i = 0; i < part; i++) {
+            sum += text[i];
+            weighted += i * text[i];
+        }
+        b = (uint32_t)((b + (uint64_t)part * (a + sum) - weighted) % SUM_PRIME);
+        a = (a + sum) % SUM_PRIME;
+    }
+    return b << 16 | a;
+}
 
 static void end_block(deflate_block *b, const unsigned char *text, uint32_t *from, uint32_t end, bool last, bit_writer *w) {
     deflate_block_end(b, text + *from, end - *from, last, w);
@@ -85,6 +101,9 @@ INLINE void pack(deflater *d, look_at_places *look, put_place *put, choose_place
     }
     if (waiting) deflate_block_literal(b, text[bytes - 1]);
     end_block(b, text, &block_start, bytes, true, w);
+    bit_writer_align(w);
+    uint32_t sum = check_sum(text, bytes);
+    for (int i = 3; i >= 0; i--) *w->at++ = (unsigned char)(sum >> 8 * i);
 }
 
 INLINE sight look_portable(const uint32_t *recent, uint32_t here, uint32_t mark, uint32_t most_distance) {
@@ -149,9 +168,6 @@ size_t deflater_pack(deflater *d, const void *data, size_t bytes, unsigned char 
     bit_writer w = { .at = out + 2 };
     out[0] = 0x78, out[1] = 0x5E;                      /* window 15, level below 6 */
     d->pack(d, d->text, (uint32_t)bytes, &w);
-    bit_writer_align(&w);
-    uint32_t sum = (uint32_t)adler32(1, d->text, (uInt)bytes);
-    for (int i = 3; i >= 0; i--) *w.at++ = (unsigned char)(sum >> 8 * i);
     d->places.base += (uint32_t)bytes + 1;
     return (size_t)(w.at - out);
 }
