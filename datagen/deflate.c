@@ -83,9 +83,9 @@ INLINE void pack(deflater *d, look_at_places *look, put_place *put, choose_place
             places_insert(s, put, p);
         }
         if (before >= 3 && length <= before) {
-            uint32_t end = p - 1 + before, distance = p - 1 - before_start;
-            deflate_block_match(b, distance, before);
-            places_insert_match(s, put, p + 1, end < hashed ? end : hashed, distance);
+            uint32_t end = p - 1 + before;
+            deflate_block_match(b, p - 1 - before_start, before);
+            places_insert_match(s, put, text, p + 1, end < hashed ? end : hashed);
             p = end;
             waiting = false;
             length = 2;

@@ -15,7 +15,8 @@ typedef struct tree {
     uint16_t count[NODES + 1], parent[NODES + 1];
     uint8_t depth[NODES + 1];
     code code[LITERALS + 3];
-    int heap[NODES + 1], heap_count, sorted;      /* nodes sorted by falling count from `sorted` on */
+    uint64_t heap[NODES + 1];                     /* from 1 on */
+    int order[NODES], heap_count, sorted;         /* order: nodes by falling count, from `sorted` on */
     int symbols, most;                            /* most: the highest symbol used */
     uint64_t own_bits, fixed_bits;
 } tree;
@@ -49,13 +50,16 @@ void deflate_block_start(deflate_block *b) {
     b->literal_count[BLOCK_END] = 1;
 }
 
-static int before(const tree *t, int a, int b) { return t->count[a] < t->count[b] || (t->count[a] == t->count[b] && t->depth[a] <= t->depth[b]); }
+/* In the heap: count, then depth, then the node, which is no part of the order. */
+static inline uint64_t heap_entry(const tree *t, int node) { return (uint64_t)t->count[node] << 32 | (uint64_t)t->depth[node] << 16 | (uint64_t)node; }
+static inline int node_of(uint64_t entry) { return (int)(entry & 0xFFFF); }
+static inline bool before(uint64_t a, uint64_t b) { return a >> 16 <= b >> 16; }
 
 static void sink(tree *t, int k) {
-    int v = t->heap[k];
+    uint64_t v = t->heap[k];
     for (int j = 2 * k; j <= t->heap_count; j *= 2) {
-        if (j < t->heap_count && before(t, t->heap[j + 1], t->heap[j])) j++;
-        if (before(t, v, t->heap[j])) break;
+        if (j < t->heap_count && before(t->heap[j + 1], t->heap[j])) j++;
+        if (before(v, t->heap[j])) break;
         t->heap[k] = t->heap[j];
         k = j;
     }
@@ -72,9 +76,9 @@ static void set_lengths(tree *t, const tree_kind *kind, uint16_t at_length[LONGE
     uint16_t length[NODES + 1];
     int too_long = 0, h;
     memset(at_length, 0, (LONGEST + 1) * sizeof *at_length);
-    length[t->heap[t->sorted]] = 0;
+    length[t->order[t->sorted]] = 0;
     for (h = t->sorted + 1; h < NODES; h++) {
-        int n = t->heap[h], bits = length[t->parent[n]] + 1;
+        int n = t->order[h], bits = length[t->parent[n]] + 1;
         if (bits > kind->longest) bits = kind->longest, too_long++;
         length[n] = (uint16_t)bits;
         if (n > t->most) continue;
@@ -90,7 +94,7 @@ static void set_lengths(tree *t, const tree_kind *kind, uint16_t at_length[LONGE
         at_length[kind->longest]--;
         if (too_long <= 2) {
             for (bits = kind->longest; bits; bits--) for (int n = at_length[bits]; n; ) {
-                int m = t->heap[--h];
+                int m = t->order[--h];
                 if (m > t->most) continue;
                 t->own_bits += (uint64_t)(bits - length[m]) * t->count[m];
                 length[m] = (uint16_t)bits;
@@ -123,30 +127,31 @@ static void build(tree *t, const uint16_t *count, int symbols, const tree_kind *
     for (int n = 0; n < symbols; n++) {
         t->count[n] = count[n];
         t->code[n] = (code){0};
-        if (count[n]) t->heap[++t->heap_count] = t->most = n, t->depth[n] = 0;
+        t->depth[n] = 0;
+        if (count[n]) t->heap[++t->heap_count] = heap_entry(t, t->most = n);
     }
     while (t->heap_count < 2) {                    /* a code has two words at least */
-        int n = t->heap[++t->heap_count] = t->most < 2 ? ++t->most : 0;
+        int n = t->most < 2 ? ++t->most : 0;
         t->count[n] = 1;
-        t->depth[n] = 0;
+        t->heap[++t->heap_count] = heap_entry(t, n);
         t->own_bits--;
         t->fixed_bits -= fixed_of(kind, n);
     }
     for (int n = t->heap_count / 2; n >= 1; n--) sink(t, n);
     for (int node = symbols; t->heap_count >= 2; node++) {
-        int n = t->heap[1], m;
+        int n = node_of(t->heap[1]), m;
         t->heap[1] = t->heap[t->heap_count--];
         sink(t, 1);
-        m = t->heap[1];
-        t->heap[--t->sorted] = n;
-        t->heap[--t->sorted] = m;
+        m = node_of(t->heap[1]);
+        t->order[--t->sorted] = n;
+        t->order[--t->sorted] = m;
         t->count[node] = (uint16_t)(t->count[n] + t->count[m]);
         t->depth[node] = (uint8_t)((t->depth[n] > t->depth[m] ? t->depth[n] : t->depth[m]) + 1);
         t->parent[n] = t->parent[m] = (uint16_t)node;
-        t->heap[1] = node;
+        t->heap[1] = heap_entry(t, node);
         sink(t, 1);
     }
-    t->heap[--t->sorted] = t->heap[1];
+    t->order[--t->sorted] = node_of(t->heap[1]);
     set_lengths(t, kind, at_length);
     set_codes(t, at_length);
 }

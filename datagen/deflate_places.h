@@ -49,17 +49,6 @@ INLINE void places_insert(places *s, put_place *put, uint32_t p) {
     put(recent, (place & 0xFFFF) | (key & MARK_FOUR));
 }
 
-/* Positions [p, end) inside of a match. Of a run of one byte only the last RECENT stay: they are written at once. */
-INLINE void places_insert_match(places *s, put_place *put, uint32_t p, uint32_t end, uint32_t distance) {
-    if (distance == 1 && end - p >= RECENT + 3) {
-        uint32_t key = s->key[p % KEYS], hash = key % HASHES, place = s->base + end - 4;      /* the last whose 4 bytes are of the run */
-        for (uint32_t i = 0; i < RECENT; i++) s->recent[hash][i] = ((place - i) & 0xFFFF) | (key & MARK_FOUR);
-        s->newest[hash] = place;
-        p = end - 3;
-    }
-    for (; p < end; p++) places_insert(s, put, p);
-}
-
 INLINE uint32_t equal_bytes(const unsigned char *a, const unsigned char *b, uint32_t most) {
     uint32_t n = 0;
     for (; n < most; n += 8) {
@@ -69,6 +58,21 @@ INLINE uint32_t equal_bytes(const unsigned char *a, const unsigned char *b, uint
         break;
     }
     return n < most ? n : most;
+}
+
+/* Positions [p, end) inside of a match. Of a run of one byte only the last RECENT stay: they are written at once. */
+INLINE void places_insert_match(places *s, put_place *put, const unsigned char *text, uint32_t p, uint32_t end) {
+    while (p < end) {
+        uint32_t run = 0;
+        if (end - p >= RECENT + 4 && load64(text + p) == load64(text + p + 1)) run = 1 + equal_bytes(text + p, text + p + 1, end - p - 1);
+        if (run >= RECENT + 3) {
+            uint32_t key = s->key[p % KEYS], hash = key % HASHES, place = s->base + p + run - 4;     /* the last whose 4 bytes are of the run */
+            for (uint32_t i = 0; i < RECENT; i++) s->recent[hash][i] = ((place - i) & 0xFFFF) | (key & MARK_FOUR);
+            s->newest[hash] = place;
+            p += run - 3;
+        }
+        for (uint32_t stop = end - p < RECENT + 4 ? end : p + RECENT / 2; p < stop; p++) places_insert(s, put, p);
+    }
 }
 
 INLINE uint32_t position_of(const uint32_t *recent, uint32_t i, uint32_t here, uint32_t p) { return p - ((here - recent[i]) & 0xFFFF); }
