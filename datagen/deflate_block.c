@@ -2,7 +2,7 @@
 #include <string.h>
 #include "datagen/deflate_block.h"
 
-enum { END = 256, NODES = 2 * LITERALS + 1, LONGEST = 15, LONGEST_LENGTH_CODE = 7, REPEAT = 16, ZEROS = 17, MORE_ZEROS = 18 };
+enum { NODES = 2 * LITERALS + 1, LONGEST = 15, LONGEST_LENGTH_CODE = 7, REPEAT = 16, ZEROS = 17, MORE_ZEROS = 18 };
 
 static const uint8_t length_extra[29] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
 static const uint8_t length_base[29] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 255 };
@@ -15,42 +15,31 @@ typedef struct tree {
     uint16_t count[NODES + 1], parent[NODES + 1];
     uint8_t depth[NODES + 1];
     code code[LITERALS + 3];
-    int heap[NODES + 1], heap_count, sorted;      /* nodes sorted by falling count from `sorted` on */
+    uint64_t heap[NODES + 1];                     /* from 1 on */
+    int order[NODES], heap_count, sorted;         /* order: nodes by falling count, from `sorted` on */
     int symbols, most;                            /* most: the highest symbol used */
     uint64_t own_bits, fixed_bits;
 } tree;
 
-static unsigned length_code(unsigned value) {     /* value: length - 3 */
-    if (value < 8) return value;
-    if (value == 255) return 28;
-    unsigned high = 31u - (unsigned)__builtin_clz(value);
-    return 4 * (high - 1) + (value >> (high - 2) & 3);
-}
-
-static unsigned distance_code(unsigned d) {       /* d: distance - 1 */
-    if (d < 4) return d;
-    unsigned high = 31u - (unsigned)__builtin_clz(d);
-    return 2 * high + (d >> (high - 1) & 1);
-}
-
 static unsigned distance_base(unsigned c) { return c < 4 ? c : (2 + (c & 1)) << (c / 2 - 1); }
 static unsigned fixed_length(int c) { return c < 144 ? 8 : c < 256 ? 9 : c < 280 ? 7 : 8; }
 
-static inline void put(bit_writer *w, uint32_t bits, unsigned count) {
-    w->held |= (uint64_t)bits << w->bits;
+/* Up to 48 bits. Whole bytes leave at once; of the 8 that are written those behind them will be written again. */
+static inline void put(bit_writer *w, uint64_t bits, unsigned count) {
+    w->held |= bits << w->bits;
     w->bits += count;
-    if (w->bits < 32) return;
-    for (int i = 0; i < 4; i++) w->at[i] = (unsigned char)(w->held >> 8 * i);
-    w->at += 4;
-    w->held >>= 32;
-    w->bits -= 32;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(w->at, &w->held, 8);
+#else
+    for (int i = 0; i < 8; i++) w->at[i] = (unsigned char)(w->held >> 8 * i);
+#endif
+    w->at += w->bits / 8;
+    w->held >>= w->bits & ~7u;
+    w->bits &= 7;
 }
 
 void bit_writer_align(bit_writer *w) {
-    for (unsigned left = w->bits; left > 0; left = left > 8 ? left - 8 : 0) {
-        *w->at++ = (unsigned char)w->held;
-        w->held >>= 8;
-    }
+    if (w->bits) *w->at++ = (unsigned char)w->held;
     w->held = w->bits = 0;
 }
 
@@ -58,22 +47,19 @@ void deflate_block_start(deflate_block *b) {
     b->symbols = 0;
     memset(b->literal_count, 0, sizeof b->literal_count);
     memset(b->distance_count, 0, sizeof b->distance_count);
-    b->literal_count[END] = 1;
+    b->literal_count[BLOCK_END] = 1;
 }
 
-void deflate_block_match(deflate_block *b, uint32_t distance, uint32_t length) {
-    b->symbol[b->symbols++] = (symbol){ (uint16_t)distance, (uint8_t)(length - 3) };
-    b->literal_count[END + 1 + length_code(length - 3)]++;
-    b->distance_count[distance_code(distance - 1)]++;
-}
-
-static int before(const tree *t, int a, int b) { return t->count[a] < t->count[b] || (t->count[a] == t->count[b] && t->depth[a] <= t->depth[b]); }
+/* In the heap: count, then depth, then the node, which is no part of the order. */
+static inline uint64_t heap_entry(const tree *t, int node) { return (uint64_t)t->count[node] << 32 | (uint64_t)t->depth[node] << 16 | (uint64_t)node; }
+static inline int node_of(uint64_t entry) { return (int)(entry & 0xFFFF); }
+static inline bool before(uint64_t a, uint64_t b) { return a >> 16 <= b >> 16; }
 
 static void sink(tree *t, int k) {
-    int v = t->heap[k];
+    uint64_t v = t->heap[k];
     for (int j = 2 * k; j <= t->heap_count; j *= 2) {
-        if (j < t->heap_count && before(t, t->heap[j + 1], t->heap[j])) j++;
-        if (before(t, v, t->heap[j])) break;
+        if (j < t->heap_count && before(t->heap[j + 1], t->heap[j])) j++;
+        if (before(v, t->heap[j])) break;
         t->heap[k] = t->heap[j];
         k = j;
     }
@@ -90,9 +76,9 @@ static void set_lengths(tree *t, const tree_kind *kind, uint16_t at_length[LONGE
     uint16_t length[NODES + 1];
     int too_long = 0, h;
     memset(at_length, 0, (LONGEST + 1) * sizeof *at_length);
-    length[t->heap[t->sorted]] = 0;
+    length[t->order[t->sorted]] = 0;
     for (h = t->sorted + 1; h < NODES; h++) {
-        int n = t->heap[h], bits = length[t->parent[n]] + 1;
+        int n = t->order[h], bits = length[t->parent[n]] + 1;
         if (bits > kind->longest) bits = kind->longest, too_long++;
         length[n] = (uint16_t)bits;
         if (n > t->most) continue;
@@ -108,7 +94,7 @@ static void set_lengths(tree *t, const tree_kind *kind, uint16_t at_length[LONGE
         at_length[kind->longest]--;
         if (too_long <= 2) {
             for (bits = kind->longest; bits; bits--) for (int n = at_length[bits]; n; ) {
-                int m = t->heap[--h];
+                int m = t->order[--h];
                 if (m > t->most) continue;
                 t->own_bits += (uint64_t)(bits - length[m]) * t->count[m];
                 length[m] = (uint16_t)bits;
@@ -141,30 +127,31 @@ static void build(tree *t, const uint16_t *count, int symbols, const tree_kind *
     for (int n = 0; n < symbols; n++) {
         t->count[n] = count[n];
         t->code[n] = (code){0};
-        if (count[n]) t->heap[++t->heap_count] = t->most = n, t->depth[n] = 0;
+        t->depth[n] = 0;
+        if (count[n]) t->heap[++t->heap_count] = heap_entry(t, t->most = n);
     }
     while (t->heap_count < 2) {                    /* a code has two words at least */
-        int n = t->heap[++t->heap_count] = t->most < 2 ? ++t->most : 0;
+        int n = t->most < 2 ? ++t->most : 0;
         t->count[n] = 1;
-        t->depth[n] = 0;
+        t->heap[++t->heap_count] = heap_entry(t, n);
         t->own_bits--;
         t->fixed_bits -= fixed_of(kind, n);
     }
     for (int n = t->heap_count / 2; n >= 1; n--) sink(t, n);
     for (int node = symbols; t->heap_count >= 2; node++) {
-        int n = t->heap[1], m;
+        int n = node_of(t->heap[1]), m;
         t->heap[1] = t->heap[t->heap_count--];
         sink(t, 1);
-        m = t->heap[1];
-        t->heap[--t->sorted] = n;
-        t->heap[--t->sorted] = m;
+        m = node_of(t->heap[1]);
+        t->order[--t->sorted] = n;
+        t->order[--t->sorted] = m;
         t->count[node] = (uint16_t)(t->count[n] + t->count[m]);
         t->depth[node] = (uint8_t)((t->depth[n] > t->depth[m] ? t->depth[n] : t->depth[m]) + 1);
         t->parent[n] = t->parent[m] = (uint16_t)node;
-        t->heap[1] = node;
+        t->heap[1] = heap_entry(t, node);
         sink(t, 1);
     }
-    t->heap[--t->sorted] = t->heap[1];
+    t->order[--t->sorted] = node_of(t->heap[1]);
     set_lengths(t, kind, at_length);
     set_codes(t, at_length);
 }
@@ -191,18 +178,29 @@ static void tell_lengths(const tree *t, uint16_t *count, const tree *words, bit_
     }
 }
 
-static void put_symbols(const deflate_block *b, const code *literal, const code *distance, bit_writer *w) {
+/* Code and extra bits of every length at once. */
+static void join_lengths(const code *literal, uint32_t bits[256], uint8_t count[256]) {
+    for (unsigned v = 0; v < 256; v++) {
+        unsigned c = deflate_length_code(v);
+        bits[v] = literal[BLOCK_END + 1 + c].bits | (uint32_t)(v - length_base[c]) << literal[BLOCK_END + 1 + c].length;
+        count[v] = (uint8_t)(literal[BLOCK_END + 1 + c].length + length_extra[c]);
+    }
+}
+
+static void put_symbols(const deflate_block *b, const code *literal, const code *distance, bit_writer *to) {
+    uint32_t length_bits[256];
+    uint8_t length_count[256];
+    bit_writer w = *to;
+    join_lengths(literal, length_bits, length_count);
     for (size_t i = 0; i < b->symbols; i++) {
         symbol s = b->symbol[i];
-        if (!s.distance) { put(w, literal[s.value].bits, literal[s.value].length); continue; }
-        unsigned c = length_code(s.value), d = s.distance - 1u;
-        put(w, literal[END + 1 + c].bits, literal[END + 1 + c].length);
-        put(w, s.value - length_base[c], length_extra[c]);
-        c = distance_code(d);
-        put(w, distance[c].bits, distance[c].length);
-        put(w, d - distance_base(c), distance_extra[c]);
+        if (!s.distance) { put(&w, literal[s.value].bits, literal[s.value].length); continue; }
+        unsigned d = s.distance - 1u, c = deflate_distance_code(d), count = length_count[s.value];
+        uint64_t far = distance[c].bits | (uint64_t)(d - distance_base(c)) << distance[c].length;
+        put(&w, length_bits[s.value] | far << count, count + distance[c].length + distance_extra[c]);
     }
-    put(w, literal[END].bits, literal[END].length);
+    put(&w, literal[BLOCK_END].bits, literal[BLOCK_END].length);
+    *to = w;
 }
 
 static void put_fixed(const deflate_block *b, bit_writer *w) {
@@ -225,7 +223,7 @@ static void put_stored(const unsigned char *data, size_t bytes, bit_writer *w) {
 }
 
 void deflate_block_end(deflate_block *b, const unsigned char *data, size_t bytes, bool last, bit_writer *w) {
-    static const tree_kind literals = { length_extra, END + 1, LONGEST, true, true }, distances = { distance_extra, 0, LONGEST, false, true },
+    static const tree_kind literals = { length_extra, BLOCK_END + 1, LONGEST, true, true }, distances = { distance_extra, 0, LONGEST, false, true },
                            words = { length_code_extra, 0, LONGEST_LENGTH_CODE, false, false };
     tree l, d, k;
     uint16_t count[LENGTH_CODES] = {0};

@@ -170,8 +170,6 @@ uint32_t example_predictions(const example_settings *s, uint32_t length) {
     return count < s->max_predictions ? count : s->max_predictions;
 }
 
-static int ascending(const void *a, const void *b) { return *(const int32_t *)a < *(const int32_t *)b ? -1 : *(const int32_t *)a > *(const int32_t *)b; }
-
 /* What may be masked together, in a row of `length` tokens: single tokens, or with whole_words a word's pieces as far as they stand in one part.
  * Group g is positions first[g] .. first[g + 1] - 1; a [SEP] between two groups belongs to none. Returns their number. */
 static uint32_t group_candidates(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, uint16_t *first,
@@ -204,11 +202,21 @@ static uint32_t choose(const example_settings *s, const example_words *w, const 
     return chosen;
 }
 
+/* Sorts different numbers below `length`. */
+static void ascending(int32_t *positions, uint32_t count, uint32_t length) {
+    uint64_t here[65536 / 64];
+    uint32_t words = length / 64 + 1, n = 0;
+    memset(here, 0, words * sizeof *here);
+    for (uint32_t i = 0; i < count; i++) here[positions[i] / 64] |= UINT64_C(1) << positions[i] % 64;
+    for (uint32_t i = 0; i < words; i++)
+        for (uint64_t left = here[i]; left; left &= left - 1) positions[n++] = (int32_t)(64 * i + (uint32_t)__builtin_ctzll(left));
+}
+
 /* 80 % [MASK], 10 % a random word, 10 % the word itself (draws by position, behind those of choose()). */
 static void mask(const example_settings *s, const example_words *w, const example *x, uint32_t length, int32_t *ids, int32_t *positions, int32_t *labels) {
     rng_key key = rng_open(s->seed, RNG_MASK, x->duplicate, x->document, x->chunk);
     uint32_t count = choose(s, w, x, length, ids, key, positions);
-    qsort(positions, count, sizeof *positions, ascending);
+    ascending(positions, count, length);
     for (uint32_t i = 0; i < count; i++) {
         int32_t at = positions[i];
         uint64_t draw = s->seq_length + 2 * (uint64_t)at, kind = rng_below(key, draw, 10);

@@ -5,7 +5,7 @@
 #include "datagen/shard_stage.h"
 #include "datagen/workers.h"
 
-enum { LOOK_AROUND = 64 };           /* wishes between looks at the live line and at stop */
+enum { LOOK_AROUND = 64, BATCH_BYTES = 1 << 20 };   /* wishes between looks at the live line and at stop */
 
 typedef struct wish { example x; uint32_t block, segment; } wish;   /* segment: of the document's piece there, or UNKNOWN: to be drawn */
 #define UNKNOWN UINT32_MAX
@@ -23,6 +23,7 @@ typedef struct pairer {
     uint64_t *segment;
     size_t token_room, segment_room;
     unsigned char *record;
+    spill_batch *batch;              /* of rows */
     uint64_t *rows;                  /* by bucket */
     build_summary sum;
 } pairer;
@@ -47,7 +48,7 @@ static int put_row(pairer *p, const example *x, bool second, size_t bucket, cons
     pack(p->record + sizeof r + a_count * width, b, b_count, width);
     size_t used = sizeof r + (a_count + b_count) * width, bytes = row_record_bytes(&r, width);
     memset(p->record + used, 0, bytes - used);
-    return spill_add(p->g->rows, bucket, p->record, bytes, e);
+    return spill_batch_add(p->batch, bucket, p->record, bytes, e);
 }
 
 static int put_wish(pairer *p, const example *x, error *e) {
@@ -132,10 +133,12 @@ static int pair_block(pairer *p, size_t i, error *e) {
 
 static pairer pairer_new(stage *g) {
     size_t longest = sizeof(row_record) + 4 * (size_t)g->s.example.seq_length + 8;
-    return (pairer){ .g = g, .record = must_alloc(longest, 1), .rows = must_zalloc(2 * g->buckets, sizeof(uint64_t)) };
+    return (pairer){ .g = g, .record = must_alloc(longest, 1), .rows = must_zalloc(2 * g->buckets, sizeof(uint64_t)),
+                     .batch = spill_batch_new(g->rows, BATCH_BYTES) };
 }
 
-static void pairer_end(pairer *p, pairing *job) {
+static int pairer_end(pairer *p, pairing *job, error *e) {
+    if (spill_batch_end(p->batch, e)) atomic_store(&p->g->failed, true);
     pthread_mutex_lock(&job->mutex);
     for (size_t i = 0; i < 2 * p->g->buckets; i++) p->g->bucket_rows[i] += p->rows[i];
     p->g->sum->random_next += p->sum.random_next;
@@ -149,6 +152,7 @@ static void pairer_end(pairer *p, pairing *job) {
     free(p->segment);
     free(p->record);
     free(p->rows);
+    return e->code;
 }
 
 static int pair_worker(void *job_, int number, error *e) {
@@ -164,9 +168,7 @@ static int pair_worker(void *job_, int number, error *e) {
         code = pair_block(&p, (size_t)i, e);
         live_line_show(g->live, i + 1);
     }
-    if (code) atomic_store(&g->failed, true);
-    pairer_end(&p, job);
-    return code;
+    return pairer_end(&p, job, e);
 }
 
 static int run(stage *g, worker_function *f, error *e) {
@@ -241,9 +243,7 @@ static int find_worker(void *job_, int number, error *e) {
         code = grant_group(&p, (size_t)group, e);
         live_line_show(g->live, group + 1);
     }
-    if (code) atomic_store(&g->failed, true);
-    pairer_end(&p, job);
-    return code;
+    return pairer_end(&p, job, e);
 }
 
 int stage_find(stage *g, error *e) {

@@ -81,6 +81,41 @@ int spill_add(spill *b, size_t i, const void *record, size_t bytes, error *e) {
     return code;
 }
 
+struct spill_batch {
+    spill *to;
+    size_t each, *used;          /* used: by bucket */
+    char *data;
+};
+
+spill_batch *spill_batch_new(spill *to, size_t bytes) {
+    spill_batch *t = must_zalloc(1, sizeof *t);
+    *t = (spill_batch){ .to = to, .each = bytes / to->buckets, .used = must_zalloc(to->buckets, sizeof *t->used) };
+    t->data = must_alloc(to->buckets * t->each + 1, 1);
+    return t;
+}
+
+static int hand_on(spill_batch *t, size_t i, error *e) {
+    size_t used = t->used[i];
+    t->used[i] = 0;
+    return used ? spill_add(t->to, i, t->data + i * t->each, used, e) : 0;
+}
+
+int spill_batch_add(spill_batch *t, size_t i, const void *record, size_t bytes, error *e) {
+    if (t->used[i] + bytes > t->each && hand_on(t, i, e)) return e->code;
+    if (bytes > t->each) return spill_add(t->to, i, record, bytes, e);
+    memcpy(t->data + i * t->each + t->used[i], record, bytes);
+    t->used[i] += bytes;
+    return 0;
+}
+
+int spill_batch_end(spill_batch *t, error *e) {
+    for (size_t i = 0; i < t->to->buckets && !e->code; i++) hand_on(t, i, e);
+    free(t->used);
+    free(t->data);
+    free(t);
+    return e->code;
+}
+
 uint64_t spill_bytes(const spill *b, size_t i) { return b->bucket[i].bytes; }
 
 int spill_read(spill *b, size_t i, void *out, error *e) {

@@ -47,6 +47,11 @@ typedef struct spill spill;
 spill *spill_new(store *s, size_t buckets, size_t piece);
 void spill_free(spill *b);                                     /* drops all; the store stays. NULL is allowed */
 int spill_add(spill *b, size_t bucket, const void *record, size_t bytes, error *e);
+/* One thread's records on their way there, by as many bytes at once as it can hold: who adds each by itself waits for the other threads' caches. */
+typedef struct spill_batch spill_batch;
+spill_batch *spill_batch_new(spill *to, size_t bytes);         /* of all buckets */
+int spill_batch_add(spill_batch *t, size_t bucket, const void *record, size_t bytes, error *e);
+int spill_batch_end(spill_batch *t, error *e);                 /* adds what is left, unless *e is an error already; frees */
 uint64_t spill_bytes(const spill *b, size_t bucket);
 int spill_read(spill *b, size_t bucket, void *out, error *e);
 void spill_drop(spill *b, size_t bucket);

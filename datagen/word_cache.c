@@ -4,11 +4,14 @@
 #include <string.h>
 #include "base/fail.h"
 
-enum { FIRST_SLOTS = 1 << 12, MOST_SLOTS = 1 << 19, MOST_PROBES = 16, LONGEST = 64 };   /* at most 12 MiB of entries, 16 of words */
+enum { FIRST_SLOTS = 1 << 12, MOST_SLOTS = 1 << 19, MOST_PROBES = 16, LONGEST = 64, SHORT = 8 };   /* at most 12 MiB of entries, 16 of words */
+
+/* Written once as a whole: read first, each page of zeros would be given twice, and the threads be interrupted for it. */
+static word_entry *empty(size_t slots) { return memset(must_alloc(slots, sizeof(word_entry)), 0, slots * sizeof(word_entry)); }
 
 void word_cache_init(word_cache *c) {
     *c = (word_cache){.slots = FIRST_SLOTS, .text_room = 1 << 15, .ids_room = 1 << 12};
-    c->entry = must_zalloc(c->slots, sizeof *c->entry);
+    c->entry = empty(c->slots);
     c->text = must_alloc(c->text_room, 1);
     c->ids = must_alloc(c->ids_room, sizeof *c->ids);
 }
@@ -20,16 +23,24 @@ void word_cache_free(word_cache *c) {
     *c = (word_cache){0};
 }
 
+static inline uint64_t load(const char *p, size_t bytes) { uint64_t v = 0; memcpy(&v, p, bytes); return v; }
+
+/* Up to 8 bytes in one number; different ones of equal count give different numbers. */
+static inline uint64_t short_word(const char *word, size_t bytes) {
+    if (bytes == 8) return load(word, 8);
+    if (bytes >= 4) return load(word, 4) | load(word + bytes - 4, 4) << 32;
+    if (!bytes) return 0;
+    return (uint64_t)(unsigned char)word[0] | (uint64_t)(unsigned char)word[bytes / 2] << 8 | (uint64_t)(unsigned char)word[bytes - 1] << 16;
+}
+
+/* Every step can be undone: words of up to SHORT bytes, of equal count, have equal hashes only if they are the same. */
 uint64_t word_hash(const char *word, size_t bytes) {
-    uint64_t h = bytes * UINT64_C(0x9e3779b97f4a7c15), part;
-    for (; bytes >= 8; bytes -= 8, word += 8) {
-        memcpy(&part, word, 8);
-        h = (h ^ part) * UINT64_C(0xff51afd7ed558ccd);
+    uint64_t h = bytes * UINT64_C(0x9e3779b97f4a7c15);
+    for (; bytes > SHORT; bytes -= 8, word += 8) {
+        h = (h ^ load(word, 8)) * UINT64_C(0xff51afd7ed558ccd);
         h ^= h >> 32;
     }
-    part = 0;
-    for (size_t i = 0; i < bytes; i++) part |= (uint64_t)(unsigned char)word[i] << 8 * i;
-    h = (h ^ part) * UINT64_C(0xff51afd7ed558ccd);
+    h = (h ^ short_word(word, bytes)) * UINT64_C(0xff51afd7ed558ccd);
     return h ^ h >> 32;
 }
 
@@ -37,7 +48,7 @@ const word_entry *word_cache_find(const word_cache *c, uint64_t hash, const char
     for (size_t i = 0; i < MOST_PROBES; i++) {
         const word_entry *w = &c->entry[(hash + i) & (c->slots - 1)];
         if (!w->bytes) return NULL;
-        if (w->hash == hash && w->bytes == bytes && !memcmp(c->text + w->text, word, bytes)) return w;
+        if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || !memcmp(c->text + w->text, word, bytes))) return w;
     }
     return NULL;
 }
@@ -52,7 +63,7 @@ static word_entry *free_slot(word_entry *entry, size_t slots, uint64_t hash) {
 
 static void grow(word_cache *c) {
     size_t slots = 2 * c->slots;
-    word_entry *larger = must_zalloc(slots, sizeof *larger);
+    word_entry *larger = empty(slots);
     for (size_t i = 0; i < c->slots; i++) {
         word_entry *w = c->entry[i].bytes ? free_slot(larger, slots, c->entry[i].hash) : NULL;
         if (w) *w = c->entry[i];
