@@ -113,7 +113,7 @@ static int make_examples(job *j, error *e) {
 /* Rows [first, first + the file's rows). */
 static int write_file(const job *j, shard_manifest *m, shard_manifest_file *f, uint64_t first, uint16_t *lengths, error *e) {
     const example_settings *x = &j->settings->example;
-    shard_writer_settings settings = { x->seq_length, x->max_predictions, true, m->lowercase, m->strip_accents, m->vocab_hash, x->seed };
+    shard_writer_settings settings = { x->seq_length, x->max_predictions, true, m->lowercase, m->strip_accents, m->vocab_hash, x->seed, j->settings->threads };
     shard_writer *out = shard_writer_new(&settings, f->rows, NULL);
     shard_rows *rows = shard_rows_make(x->seq_length, x->max_predictions, SHARD_CHUNK_ROWS);
     int code = 0;

@@ -112,6 +112,18 @@ static void take(normalizer *n, uint32_t c) {
     if (r->flags & UNICODE_CJK) boundary(n);
 }
 
+/* The letter k, and those of ASCII that follow it at p. */
+static inline const unsigned char *append_letters(normalizer *n, unsigned char k, const unsigned char *p, const unsigned char *end) {
+    char *word = n->word + n->bytes;
+    size_t count = 0, room = n->characters < WORD_CHARACTERS ? WORD_CHARACTERS - n->characters : 0;
+    if (!room) return n->characters++, p;
+    if ((size_t)(end - p) >= room) end = p + room - 1;
+    for (word[count++] = (char)k; p < end && *p < 0x80 && (k = n->ascii[*p]) > ' ' && k < PUNCTUATION; p++) word[count++] = (char)k;
+    n->bytes += count;
+    n->characters += count;
+    return p;
+}
+
 void normalizer_text(normalizer *n, const char *text, size_t bytes) {
     const unsigned char *p = (const unsigned char *)text, *end = p + bytes;
     while (p < end) {
@@ -124,10 +136,8 @@ void normalizer_text(normalizer *n, const char *text, size_t bytes) {
         if (!k) continue;
         if (n->waiting_count) settle(n);
         if (k == ' ') end_word(n);
-        else if (k < PUNCTUATION) {
-            if (n->characters < WORD_CHARACTERS) n->word[n->bytes++] = (char)k;
-            n->characters++;
-        } else {
+        else if (k < PUNCTUATION) p = append_letters(n, k, p, end);
+        else {
             end_word(n);
             append(n, k ^ PUNCTUATION);
             end_word(n);

@@ -232,7 +232,7 @@ static int write_manifest(writing *j, error *e) {
 int stage_write(stage *g, error *e) {
     const example_settings *x = &g->s.example;
     writing j = { .g = g, .settings = { x->seq_length, x->max_predictions, x->next_sentence, g->s.words.lowercase, g->s.words.strip_accents,
-                                        vocab_hash(g->v), x->seed } };
+                                        vocab_hash(g->v), x->seed, g->s.threads } };
     uint64_t rows = g->split_rows[SHARD_TRAINING], test = g->split_rows[SHARD_TEST];
     if (g->s.shards > rows) error_set(e, EXIT_USAGE, "--shards: %u files are more than the %llu rows", g->s.shards, (unsigned long long)rows);
     if (stage_agree(g, e)) return e->code;

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "datagen/deflate.h"
 #include "datagen/shard_writer_parts.h"
+#include "datagen/workers.h"
 
 struct shard_packer {
     deflater *d;
@@ -236,9 +237,18 @@ static int content_hash(shard_writer *w, char hex[SHA256_HEX], error *e) {
     return e->code;
 }
 
+typedef struct finishing { shard_writer *w; const char *path; char *hex; int threads; } finishing;
+
+/* The first thread places, the last hashes. */
+static int finish_part(void *job, int number, error *e) {
+    finishing *j = job;
+    if (number == 0 && writer_place(j->w, j->path, e)) return e->code;
+    return number == j->threads - 1 ? content_hash(j->w, j->hex, e) : 0;
+}
+
 int shard_writer_finish(shard_writer *w, const char *path, char hex[SHA256_HEX], error *e) {
-    if (content_hash(w, hex, e) || writer_place(w, path, e)) return e->code;
-    return files_sync(path, e);
+    finishing j = { w, path, hex, w->settings.threads > 1 ? 2 : 1 };
+    return workers_run(j.threads, finish_part, &j, e) ? e->code : files_sync(path, e);
 }
 
 /* Of each chunk: its place and sizes; then lengths of rows, and the largest id. */

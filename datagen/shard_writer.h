@@ -27,6 +27,7 @@ typedef struct shard_writer_settings {
     int strip_accents;
     const char *vocab_hash;     /* hex, borrowed */
     uint64_t seed;
+    int threads;                /* above 1: at the end the file is hashed by one and written by another */
 } shard_writer_settings;
 
 typedef struct shard_writer shard_writer;

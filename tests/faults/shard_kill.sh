@@ -34,6 +34,13 @@ done
 { KILL_AT=$((calls - 12)) LD_PRELOAD=$preload go dir --quiet --seed 9 text.txt; } 2>/dev/null || true
 [ -n "$(ls .dir.unfinished/*.done)" ] || { echo "no finished shard was left to be refused"; exit 1; }
 go dir text.txt >report; equal dir "other work"; if grep -q found report; then echo "took over other work"; exit 1; fi; rm -r dir
+# Nor with a vocabulary that gives the same ids but has another token, which the text never uses.
+other() { "$shard" --vocab "$1" --seq-length 32 --shards 8 --threads 2 --quiet --output "$2" text.txt; }
+for word in here there; do (cat vocab.txt; echo "$word") >$word.txt; done
+{ KILL_AT=$((calls - 12)) LD_PRELOAD=$preload other here.txt dir; } 2>/dev/null || true
+[ -n "$(ls .dir.unfinished/*.done)" ] || { echo "no finished shard was left to be refused"; exit 1; }
+other there.txt dir; other there.txt fresh
+diff -r fresh dir >/dev/null || { echo "took over shards of another vocabulary"; exit 1; }; rm -r dir fresh
 # A finished shard that changed since is made again.
 { KILL_AT=$((calls - 12)) LD_PRELOAD=$preload go dir --quiet text.txt; } 2>/dev/null || true
 done=$(ls .dir.unfinished/*.done | head -n 1); printf X | dd of="${done%.done}" bs=1 seek=3000 conv=notrunc status=none

@@ -32,10 +32,10 @@ static void test_any_input(void **state) {
     rng_key k = rng_open(1, RNG_INIT, 0, 0, 0);
     uint64_t draw = 0;
     static const char *const kinds[] = { "avx512", "avx2", "portable" };
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 400; round++) {
         if (!deflater_use(d, kinds[round % 7 % 3])) (void)deflater_use(d, NULL);
         size_t bytes = (size_t)rng_below(k, draw++, round % 10 ? 20000 : MOST);
-        unsigned kind = (unsigned)(round % 6), alphabet = 1 + (unsigned)rng_below(k, draw++, round % 2 ? 4 : 256);
+        unsigned kind = (unsigned)(round % 8), alphabet = 1 + (unsigned)rng_below(k, draw++, round % 2 ? 4 : 256);
         for (size_t i = 0; i < bytes; i++) {
             uint64_t r = rng_u64(k, draw++);
             if (kind == 0) data[i] = (unsigned char)(r % alphabet);
@@ -43,7 +43,9 @@ static void test_any_input(void **state) {
             else if (kind == 2) data[i] = i % 128 < 100 + i / 128 % 28;                               /* masks */
             else if (kind == 3) data[i] = r % 50 && i > 300 ? data[i - 1 - (r >> 32) % 300] : (unsigned char)r;
             else if (kind == 4) data[i] = r % 3000 && i > 40000 ? data[i - 32400 - (size_t)(round % 200)] : (unsigned char)(r & 31);
-            else data[i] = (unsigned char)(i / (1 + (size_t)round * 7));
+            else if (kind == 5) data[i] = (unsigned char)(i / (1 + (size_t)round * 7));
+            else if (kind == 6) data[i] = r % 9 && i > 999 ? data[i - 8 * (1 + (r >> 32) % 99)] ^ (r % 5 ? 0 : 0x80) : (unsigned char)(r & 7);   /* high bits */
+            else data[i] = r % (1 + alphabet) && i ? data[i - 1] : (unsigned char)(r >> 60 & 3);      /* runs */
         }
         check(data, bytes, "made-up text");
     }

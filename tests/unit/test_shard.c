@@ -35,7 +35,7 @@ static void write_shard(const char *path, uint64_t first, uint64_t rows, int32_t
     char hash[SHA256_HEX];
     memset(hash, 'a', sizeof hash - 1);
     hash[SHA256_HEX - 1] = '\0';
-    shard_writer_settings settings = { S, P, true, true, STRIP_AUTO, hash, 7 };
+    shard_writer_settings settings = { S, P, true, true, STRIP_AUTO, hash, 7, 2 };
     shard_writer *w = shard_writer_new(&settings, rows, NULL);
     shard_rows *r = shard_rows_make(S, P, SHARD_CHUNK_ROWS);
     error e = {0};
