@@ -77,6 +77,8 @@ static const option_spec table[] = {
       .flags = FREE },
     { "wire", OPTION_CHOICE, AT(wire), .initial = "fp32", .choices = "fp32|bf16",
       .help = "gradients in messages; bf16 halves them, and the weights then depend on the number of ranks" },
+    { "precision", OPTION_CHOICE, AT(precision), .initial = "fp32", .choices = "fp32|bf16",
+      .help = "operands of matrix products; bf16 needs a CPU with AVX512-BF16 or AMX, weights and sums stay fp32" },
     { "dump-order", OPTION_TEXT, AT(dump_order), .unit = "file",
       .help = "write the row numbers of each step there", .flags = OPTION_LOCAL },
     { "dry-run", OPTION_SWITCH, AT(dry_run),
@@ -181,7 +183,8 @@ int settings_check_resume(const options *o, const char *saved_yaml, const char *
         if ((row->flags & (OPTION_RESUMABLE | OPTION_LOCAL)) || !strcmp(row->key, "data") || !strcmp(row->key, "model")) continue;
         size_t was_bytes, is_bytes;
         const char *was = line_of(saved_yaml, row->key, &was_bytes), *is = line_of(now_yaml, row->key, &is_bytes);
-        if (!was && row->type != OPTION_TEXT) continue;              /* the key is younger than the checkpoint */
+        if (!was && row->type == OPTION_CHOICE) was = row->initial, was_bytes = strlen(was);     /* the key is younger than the checkpoint */
+        if (!was && row->type != OPTION_TEXT) continue;
         if (was_bytes == is_bytes && (is_bytes == 0 || !memcmp(was, is, is_bytes))) continue;
         text_format(&differs, "%s%s was %.*s and is now %.*s", differs.bytes ? ", " : "", row->key, was ? (int)was_bytes : 9, was ? was : "not given",
                     is ? (int)is_bytes : 9, is ? is : "not given");

@@ -34,6 +34,19 @@ static char *common_settings(const trainer *t) {
     return must_strdup(hex);
 }
 
+/* Products with operands as --precision says, by the best set that all ranks have. Every rank was told the same precision. */
+static int start_precision(trainer *t) {
+    error e = {0};
+    if (t->settings.precision == GEMM_FP32) return 0;
+    gemm_set_precision(t->settings.precision, -1, &e);
+    int code = comm_agree(t->comm, &e);
+    if (code) return code;
+    int64_t lowest = gemm_bf16_set();
+    comm_min_i64(t->comm, &lowest, 1);
+    gemm_set_precision(t->settings.precision, (int)lowest, &e);
+    return comm_agree(t->comm, &e);
+}
+
 /* Kernels as good as the weakest rank's; the same program, configuration and OpenBLAS on all. */
 static int start_machine(trainer *t) {
     error e = {0};
@@ -46,10 +59,13 @@ static int start_machine(trainer *t) {
     code = comm_agree(t->comm, &e);
     if (code) return code;
     char *common = common_settings(t);
-    comm_check_equal(t->comm, "program version", BERT_VERSION, &e);      /* collective: every rank makes all three calls */
+    comm_check_equal(t->comm, "program version", BERT_VERSION, &e);      /* collective: every rank makes both calls */
     comm_check_equal(t->comm, "configuration", common, &e);
-    comm_check_equal(t->comm, "the way to multiply matrices", gemm_name(), &e);
     free(common);
+    code = comm_agree(t->comm, &e);
+    if (!code) code = start_precision(t);
+    if (code) return code;
+    comm_check_equal(t->comm, "the way to multiply matrices", gemm_name(), &e);
     code = comm_agree(t->comm, &e);
     if (code) return code;
     snprintf(t->kernel_set, sizeof t->kernel_set, "%s, %s", kernels_name(), gemm_name());

@@ -1,7 +1,8 @@
-/* Rate of every product of a training step as a share of the FMA peak:   gemm [threads] [rows] [hidden] [intermediate]
+/* Rate of every product of a training step as a share of the FMA peak:   gemm [threads] [rows] [hidden] [intermediate] [bf16]
  *
  * One thread is timed by its own clock, several by the wall: then nothing else should run. The peak is a loop of independent FMAs that
- * touch no memory, on as many threads. BERT_GEMM=openblas measures OpenBLAS. */
+ * touch no memory, on as many threads. BERT_GEMM=openblas measures OpenBLAS. The share is always that of fp32's
+ * peak: more than all of it with bf16, where BERT_BF16 chooses the set. */
 #define _GNU_SOURCE
 #include <omp.h>
 #include <stdio.h>
@@ -86,7 +87,7 @@ int main(int argc, char **argv) {
     threads = (int)argument(argc, argv, 1, 1);
     size_t N = argument(argc, argv, 2, 500), H = argument(argc, argv, 3, 256), I = argument(argc, argv, 4, 4 * H);
     omp_set_num_threads(threads);
-    if (kernels_start(-1, &e)) return error_print(&e);
+    if (kernels_start(-1, &e) || (argc > 5 && gemm_set_precision(GEMM_BF16, -1, &e))) return error_print(&e);
     double top = peak();
     printf("%s, %s, %d threads: peak %.1f GFLOP/s\n", kernels_name(), gemm_name(), threads, top * 1e-9);
     measure("QKV: y = x W^T", N, 3 * H, H, false, true, top);

@@ -1,5 +1,5 @@
-/* Products at every level that this CPU has, and through OpenBLAS: all forms, edges and finishes against double sums; bits whatever the
- * tiles and threads. */
+/* Products at every level that this CPU has, through OpenBLAS, and with operands rounded to bf16 by every set for that: all forms, edges and
+ * finishes against double sums; bits whatever the tiles and threads. What the bits of bf16 are: test_gemm_bf16.c. */
 #include <math.h>
 #include <omp.h>
 #include <setjmp.h>
@@ -11,11 +11,19 @@
 #include <string.h>
 #include "base/rng.h"
 #include "trainer/kernels/gemm.h"
+#include "trainer/kernels/gemm_bf16_kernels.h"  /* bf16_best_set */
 #include "trainer/kernels/kernels.h"
 #include <cmocka.h>
 
 static int level;
-static bool blas;
+static bool bf16;
+
+/* What a product takes of an element: with bf16 the nearest of the two, the even one where both are near. */
+static double operand(float x) {
+    if (!bf16) return (double)x;
+    double unit = ldexp(1, ilogb(x) - 7);
+    return x == 0 ? 0 : nearbyint((double)x / unit) * unit;
+}
 
 static float *random_floats(size_t n, uint64_t seed) {
     float *v = must_alloc(n + 1, sizeof *v);
@@ -51,14 +59,14 @@ static double element(const gemm_job *j, size_t r, size_t i) {
     for (size_t k = 0; k < j->k; k++) {
         const float *b = k < length ? j->b : j->part[k / length - 1];
         size_t at = k % length;
-        sum += (double)(j->transpose_a ? j->a[k * j->lda + r] : j->a[r * j->lda + k]) * (double)(j->transpose_b ? b[i * j->ldb + at] : b[at * j->ldb + i]);
+        sum += operand(j->transpose_a ? j->a[k * j->lda + r] : j->a[r * j->lda + k]) * operand(j->transpose_b ? b[i * j->ldb + at] : b[at * j->ldb + i]);
     }
     return sum;
 }
 
 static void near(const gemm_job *j, const char *what, size_t r, size_t i, float got, double want) {
     if (!(fabs((double)got - want) <= 2e-6 * (4 + sqrt((double)j->k)) * (1 + fabs(want))))
-        fail_msg("level %d%s, m %zu n %zu k %zu, ta %d tb %d beta %g parts %zu finish %d: %s (%zu, %zu) is %.9g, wanted %.9g", level, blas ? " OpenBLAS" : "",
+        fail_msg("level %d %s, m %zu n %zu k %zu, ta %d tb %d beta %g parts %zu finish %d: %s (%zu, %zu) is %.9g, wanted %.9g", level, gemm_name(),
                  j->m, j->n, j->k, j->transpose_a, j->transpose_b, (double)j->beta, j->parts, (int)j->finish, what, r, i, (double)got, want);
 }
 
@@ -238,9 +246,17 @@ int main(void) {
         if (kernels_start(level, &e)) return error_print(&e);
         bad += cmocka_run_group_tests(tests, NULL, NULL) + cmocka_run_group_tests(bits, NULL, NULL);
     }
-    level = best, blas = true;
+    level = best;
     setenv("BERT_GEMM", "openblas", 1);
     if (kernels_start(-1, &e)) return error_print(&e);
     bad += cmocka_run_group_tests(tests, NULL, NULL);
+    bf16 = true;
+    unsetenv("BERT_GEMM");
+    static const char *const set[] = {"emulated", "avx512bf16", "amx"};
+    for (int i = 0; i < 1 || i < bf16_best_set(); i++) {
+        setenv("BERT_BF16", set[i], 1);
+        if (kernels_start(-1, &e) || gemm_set_precision(GEMM_BF16, -1, &e)) return error_print(&e);
+        bad += cmocka_run_group_tests(tests, NULL, NULL) + cmocka_run_group_tests(bits, NULL, NULL);
+    }
     return bad != 0;
 }

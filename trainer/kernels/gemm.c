@@ -9,7 +9,7 @@
  *     |    +-------+--------+----+
  *
  * To pack b costs about 0.3 cycles an element, its use m / 32 and more; to turn a would cost as much, and gain nothing where it stays in L2. */
-#include "trainer/kernels/gemm.h"
+#include "trainer/kernels/gemm_inner.h"
 #include <assert.h>
 #include <omp.h>
 #include <stdalign.h>
@@ -21,18 +21,18 @@
 #include "trainer/kernels/kernels.h"
 
 enum {
-    MAX_JOBS = 8, MAX_PIECES = 64,
+    MAX_PIECES = 64,
     PIECE = 512, WHOLE_PIECE = 1024,         /* columns; where whole rows are to be finished, more */
     ROW_STEP = GEMM_STEP,        /* whole register tiles of every set */
     BLOCK_ROWS = 4 * ROW_STEP, WHOLE_ROWS = 2 * ROW_STEP,
     TILES_A_THREAD = 4,          /* so that threads end together */
     PACK_COLUMNS = 128,          /* of b, packed at a time */
-    SHARED = 4 << 20,            /* floats of packed b, made once at start; pages that are never needed are never there */
+    SHARED = GEMM_SHARED,        /* floats of packed b, made once at start; pages that are never needed are never there */
     SERIAL_ROWS = 576, SERIAL_COLUMNS = 64,
     BLAS_ROWS = 192, BLAS_COLUMNS = 384
 };
 
-static bool by_blas;
+static bool by_blas, rounded;     /* rounded: operands are, to bf16 */
 static gemm_kernels own;
 static int own_level = KERNELS_REF;
 static void (*poll_function)(void *);
@@ -42,6 +42,8 @@ static_assert(WHOLE_ROWS * WHOLE_PIECE >= BLAS_ROWS * BLAS_COLUMNS, "a tile of e
 static _Thread_local alignas(64) float rows_of_a[BLOCK_ROWS * GEMM_DEPTH];
 static _Thread_local alignas(64) float panels[GEMM_DEPTH * SERIAL_COLUMNS];
 static _Thread_local alignas(64) float whole[WHOLE_ROWS * WHOLE_PIECE];     /* a tile's sum before it is added to c */
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 int gemm_start(error *e) {
     const char *wanted = getenv("BERT_GEMM");
@@ -53,27 +55,37 @@ int gemm_start(error *e) {
 }
 
 void gemm_set_level(int level) {
+    rounded = false;
     own_level = level;
     if (level > KERNELS_REF) own = gemm_kernels_of(level);
     if (!shared) shared = memory_new(SHARED * sizeof *shared);
     if (!shared) fail(EXIT_MACHINE, "out of memory: %zu bytes to multiply matrices", SHARED * sizeof *shared);
 }
 
+int gemm_set_precision(int precision, int lowest, error *e) {
+    rounded = false;
+    if (precision == GEMM_FP32) return 0;
+    if (by_blas) return error_set(e, EXIT_USAGE, "precision: bf16 has own kernels only, and BERT_GEMM asks for openblas; unset it, or give --precision fp32");
+    if (gemm_bf16_start(lowest, e)) return e->code;
+    rounded = true;
+    return 0;
+}
+
 size_t gemm_bytes(size_t most, int threads) {
+    if (rounded) return smaller(most, 2 * SHARED) * sizeof(uint16_t) + gemm_bf16_bytes(threads);
     return (most < SHARED ? most : SHARED) * sizeof *shared + (size_t)threads * (sizeof rows_of_a + sizeof panels + sizeof whole);
 }
 
-const char *gemm_name(void) { return by_blas ? gemm_blas_name() : "own"; }
+const char *gemm_name(void) { return by_blas ? gemm_blas_name() : rounded ? gemm_bf16_name() : "own"; }
 
 void gemm_set_poll(void (*poll)(void *), void *context) {
     poll_function = poll;
     poll_context = context;
 }
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t cut(size_t n, size_t most) { return (n + most - 1) / most; }
 static size_t parts_of(const gemm_job *j) { return j->parts ? j->parts : 1; }
-static const float *b_of(const gemm_job *j, size_t part) { return part == 0 ? j->b : j->part[part - 1]; }
+const float *gemm_b_of(const gemm_job *j, size_t part) { return part == 0 ? j->b : j->part[part - 1]; }
 
 static void product_ref(const gemm_job *j) {
     size_t length = j->k / parts_of(j);
@@ -81,7 +93,7 @@ static void product_ref(const gemm_job *j) {
         for (size_t i = 0; i < j->n; i++) {
             double sum = 0;
             for (size_t k = 0; k < j->k; k++) {
-                const float *b = b_of(j, k / length);
+                const float *b = gemm_b_of(j, k / length);
                 size_t at = k % length;
                 sum += (double)(j->transpose_a ? j->a[k * j->lda + r] : j->a[r * j->lda + k])
                        * (j->transpose_b ? b[i * j->ldb + at] : b[at * j->ldb + i]);
@@ -102,7 +114,7 @@ static void product_blas(const gemm_job *j) {
     part.k = length;
     if (j->beta != 0) part.c = whole, part.ldc = j->n, part.beta = 0;
     for (size_t p = 0; p < parts; p++) {
-        part.b = b_of(j, p);
+        part.b = gemm_b_of(j, p);
         gemm_blas(&part);
         part.a += j->transpose_a ? length * j->lda : length;
         part.beta = 1;
@@ -110,7 +122,7 @@ static void product_blas(const gemm_job *j) {
     if (j->beta != 0) add_whole(j, 0, j->m, j->n);
 }
 
-static void finish(const gemm_job *j, size_t first, size_t rows) {
+void gemm_finish(const gemm_job *j, size_t first, size_t rows) {
     size_t at = first * j->ldc;
     switch (j->finish) {
     case GEMM_PLAIN: break;
@@ -143,7 +155,7 @@ static void multiply_rows(const gemm_job *j, const depths *d, size_t i, size_t f
     own.block(&g);
     if (i < last) return;
     if (apart) add_whole(j, first, rows, j->n);
-    finish(j, first, rows);
+    gemm_finish(j, first, rows);
 }
 
 /* At most SERIAL_ROWS by SERIAL_COLUMNS. */
@@ -151,13 +163,13 @@ static void product_own(const gemm_job *j) {
     depths d = cut_depth(j);
     for (size_t i = 0; i < d.parts * d.blocks; i++) {
         size_t k = i % d.blocks * d.block;
-        own.pack_b(smaller(d.block, d.part - k), j->n, b_of(j, i / d.blocks) + (j->transpose_b ? k : k * j->ldb), j->ldb, j->transpose_b, panels);
+        own.pack_b(smaller(d.block, d.part - k), j->n, gemm_b_of(j, i / d.blocks) + (j->transpose_b ? k : k * j->ldb), j->ldb, j->transpose_b, panels);
         for (size_t r = 0; r < j->m; r += BLOCK_ROWS) multiply_rows(j, &d, i, r, smaller(BLOCK_ROWS, j->m - r), panels, false);
     }
 }
 
 /* Sums of op(a)'s rows over k: of a's columns, in the order of column_sums. */
-static void row_sums(const gemm_job *j) {
+void gemm_row_sums(const gemm_job *j) {
     float sum[SUM_COLUMNS];
     assert(j->transpose_a);
     for (size_t first = 0; first < j->m; first += SUM_COLUMNS) {
@@ -169,18 +181,18 @@ static void row_sums(const gemm_job *j) {
 }
 
 static void run_tile(const gemm_job *j) {
-    if (j->sums) row_sums(j);
+    if (j->sums) gemm_row_sums(j);
     if (own_level == KERNELS_REF || j->k == 0) product_ref(j);
     else if (by_blas) product_blas(j);
     else {
         product_own(j);
         return;
     }
-    finish(j, 0, j->m);
+    gemm_finish(j, 0, j->m);
 }
 
 /* Rows and columns first .. of a job, as a job of its own. */
-static gemm_job cut_out(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns) {
+gemm_job gemm_cut_out(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns) {
     gemm_job j = *job;
     j.m = smaller(rows, job->m - row);
     j.n = smaller(columns, job->n - column);
@@ -206,17 +218,21 @@ static grid serial_grid(const gemm_job *j) {
 }
 
 static void run_serial_tile(const gemm_job *job, const grid *g, size_t tile) {
-    gemm_job j = cut_out(job, tile / g->across * g->rows, g->rows, tile % g->across * g->columns, g->columns);
+    gemm_job j = gemm_cut_out(job, tile / g->across * g->rows, g->rows, tile % g->across * g->columns, g->columns);
     run_tile(&j);
 }
 
 void gemm_serial(const gemm_job *job) {
+    if (rounded) {
+        gemm_bf16_serial(job);
+        return;
+    }
     if (!job->m || !job->n) return;
     grid g = serial_grid(job);
     for (size_t i = 0; i < g.tiles; i++) run_serial_tile(job, &g, i);
 }
 
-static void poll(void) {
+void gemm_poll(void) {
     if (poll_function && omp_get_thread_num() == 0) poll_function(poll_context);
 }
 
@@ -225,7 +241,7 @@ static void run_separate(const gemm_job *job) {
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < g.tiles; i++) {
         run_serial_tile(job, &g, i);
-        poll();
+        gemm_poll();
     }
 }
 
@@ -244,7 +260,7 @@ static void pack_strip(const piece *p, size_t strip) {
     const depths *d = &p->depth;
     size_t across = cut(p->width, PACK_COLUMNS), i = strip / across, column = strip % across * PACK_COLUMNS, k = i % d->blocks * d->block;
     size_t length = smaller(d->block, d->part - k);
-    const float *b = b_of(j, i / d->blocks) + (j->transpose_b ? column * j->ldb + k : k * j->ldb + column);
+    const float *b = gemm_b_of(j, i / d->blocks) + (j->transpose_b ? column * j->ldb + k : k * j->ldb + column);
     float *to = p->packed + (i / d->blocks * d->part + k) * p->width + column * length;
     own.pack_b(length, smaller(PACK_COLUMNS, j->n - column), b, j->ldb, j->transpose_b, to);
 }
@@ -252,8 +268,8 @@ static void pack_strip(const piece *p, size_t strip) {
 static void multiply_tile(const piece *p, size_t tile) {
     const depths *d = &p->depth;
     size_t row = tile * p->rows;
-    gemm_job j = cut_out(&p->job, row, p->rows, 0, p->job.n);
-    if (j.sums) row_sums(&j);
+    gemm_job j = gemm_cut_out(&p->job, row, p->rows, 0, p->job.n);
+    if (j.sums) gemm_row_sums(&j);
     for (size_t i = 0; i < d->parts * d->blocks; i++)
         multiply_rows(&j, d, i, 0, j.m, p->packed + (i / d->blocks * d->part + i % d->blocks * d->block) * p->width, j.transpose_a);
     for (size_t r = 0; j.rows_done && r < j.m; r += GEMM_STEP) j.rows_done(j.context, row + r, smaller(GEMM_STEP, j.m - r));
@@ -301,22 +317,20 @@ static void run_pieces(piece *p, size_t count) {
             size_t i = count - 1;
             while (t < p[i].first_tile) i--;
             multiply_tile(&p[i], t - p[i].first_tile);
-            poll();
+            gemm_poll();
         }
     }
 }
 
 /* Rows that no tile held whole. */
-static void finish_rows(const gemm_job *j) {
+void gemm_finish_rows(const gemm_job *j) {
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t r = 0; r < j->m; r += GEMM_STEP) j->rows_done(j->context, r, smaller(GEMM_STEP, j->m - r));
 }
 
-void gemm_run(const gemm_job *jobs, size_t count) {
-    assert(count <= MAX_JOBS);
-    int before = ledger_enter(LEDGER_GEMM);
+static void run_own(const gemm_job *jobs, size_t count) {
     piece pieces[MAX_PIECES];
-    bool apart[MAX_JOBS] = {false};          /* rows are finished at the end */
+    bool apart[GEMM_JOBS] = {false};         /* rows are finished at the end */
     size_t used = 0, held = 0;
     for (size_t i = 0; i < count; i++) {
         const gemm_job *j = &jobs[i];
@@ -329,7 +343,7 @@ void gemm_run(const gemm_job *jobs, size_t count) {
         size_t most = smaller(j->rows_done ? WHOLE_PIECE : PIECE, SHARED / j->k / own.panel * own.panel);
         apart[i] = j->rows_done && j->n > most;
         for (size_t column = 0; column < j->n; column += most) {
-            piece p = {.job = cut_out(j, 0, j->m, column, most), .depth = cut_depth(j)};
+            piece p = {.job = gemm_cut_out(j, 0, j->m, column, most), .depth = cut_depth(j)};
             p.width = cut(p.job.n, own.panel) * own.panel;
             if (apart[i]) p.job.rows_done = NULL;
             if (held == MAX_PIECES || used + p.width * j->k > SHARED) {
@@ -344,6 +358,13 @@ void gemm_run(const gemm_job *jobs, size_t count) {
         }
     }
     if (held) run_pieces(pieces, held);
-    for (size_t i = 0; i < count; i++) if (apart[i]) finish_rows(&jobs[i]);
+    for (size_t i = 0; i < count; i++) if (apart[i]) gemm_finish_rows(&jobs[i]);
+}
+
+void gemm_run(const gemm_job *jobs, size_t count) {
+    assert(count <= GEMM_JOBS);
+    int before = ledger_enter(LEDGER_GEMM);
+    if (rounded) gemm_bf16_run(jobs, count, shared);
+    else run_own(jobs, count);
     ledger_leave(before);
 }

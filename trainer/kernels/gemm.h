@@ -52,9 +52,16 @@ void gemm_set_poll(void (*poll)(void *context), void *context);
 
 /* By kernels_start(): reads BERT_GEMM. EXIT_USAGE when it is neither own nor openblas. */
 int gemm_start(error *e);
-void gemm_set_level(int level);
+void gemm_set_level(int level);          /* and precision fp32 */
+
+/* What operands are rounded to while they are packed; sums stay fp32, in an order of their own (gemm_bf16_kernels.h), bits as promised above.
+ * bf16: by the CPU's best set, or BERT_BF16=amx|avx512bf16|emulated, and at most `lowest` if that is not negative: ranks agree on the lowest
+ * gemm_bf16_set(). EXIT_USAGE where there is none, without AVX-512 kernels, or with OpenBLAS. */
+enum { GEMM_FP32, GEMM_BF16 };
+int gemm_set_precision(int precision, int lowest, error *e);
+int gemm_bf16_set(void);
 size_t gemm_bytes(size_t most, int threads);   /* that products with operands of at most `most` elements touch on so many threads */
-const char *gemm_name(void);             /* "own", or OpenBLAS' version and core: part of the kernel set */
+const char *gemm_name(void);             /* "own", "bf16 amx", OpenBLAS' version and core: part of the kernel set */
 
 /* gemm_blas.c, for gemm.c only. One call, on this thread, of c = op(a) op(b) + beta c; k > 0. */
 void gemm_blas_start(void);

@@ -1,0 +1,28 @@
+/* trainer/kernels/gemm_inner.h - what the ways to multiply share. For gemm.c and gemm_bf16.c only. */
+#ifndef TRAINER_KERNELS_GEMM_INNER_H
+#define TRAINER_KERNELS_GEMM_INNER_H
+#include <stdint.h>
+#include "trainer/kernels/gemm.h"
+
+enum { GEMM_JOBS = 8, GEMM_SHARED = 4 << 20 };      /* jobs of a run; floats of packed b */
+
+/* Rows and columns first .. of a job, as a job of its own. */
+gemm_job gemm_cut_out(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns);
+/* b of part 0 .. 2. */
+const float *gemm_b_of(const gemm_job *j, size_t part);
+/* Rows first .. of c are whole: bias, GELU. */
+void gemm_finish(const gemm_job *j, size_t first, size_t rows);
+/* j->sums: of a transposed a, in the order of column_sums. */
+void gemm_row_sums(const gemm_job *j);
+/* rows_done of all rows, by all threads: for jobs that were cut into columns. */
+void gemm_finish_rows(const gemm_job *j);
+/* The master thread's poll function; other threads return at once. */
+void gemm_poll(void);
+
+/* gemm_bf16.c. shared: GEMM_SHARED floats. */
+int gemm_bf16_start(int lowest, error *e);          /* by gemm_set_precision() */
+const char *gemm_bf16_name(void);
+void gemm_bf16_run(const gemm_job *jobs, size_t count, void *shared);
+void gemm_bf16_serial(const gemm_job *job);
+size_t gemm_bf16_bytes(int threads);                /* that threads touch of their own */
+#endif
