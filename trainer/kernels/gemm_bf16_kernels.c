@@ -89,8 +89,17 @@ static void block(const bf16_block *g) {
 }
 
 bf16_kernels bf16_kernels_of(int set) {
+#if defined(__x86_64__)
+    if (set > BF16_EMULATED) return bf16_kernels_x86(set);
+#endif
     (void)set;
     return (bf16_kernels){pack_a, pack_b, block};
 }
 
-int bf16_best_set(void) { return BF16_NONE; }
+int bf16_best_set(void) {
+#if defined(__x86_64__)
+    return bf16_best_x86();
+#else
+    return BF16_NONE;
+#endif
+}

@@ -45,4 +45,9 @@ int bf16_best_set(void);
 
 /* A tile's rows and columns of c, as far as they exist, from LINES by LINES sums. */
 void bf16_store(const bf16_block *g, const float *sum, size_t row, size_t column);
+
+#if defined(__x86_64__)
+bf16_kernels bf16_kernels_x86(int set);  /* gemm_bf16_x86.c */
+int bf16_best_x86(void);
+#endif
 #endif
