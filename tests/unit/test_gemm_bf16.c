@@ -196,14 +196,20 @@ static void emulated_is_amx(void **state) {
         float *x = random_floats(64 * STEPS * BF16_DEPTH, 2 * seed, scale), *y = random_floats(64 * STEPS * BF16_DEPTH, 2 * seed + 1, scale), *sums[2];
         uint16_t *a = aligned_alloc(64, TILES * BF16_TILE * sizeof *a), *b = aligned_alloc(64, TILES * BF16_TILE * sizeof *b);
         bf16_kernels_of(BF16_AMX).pack_a(64, STEPS * BF16_DEPTH, x, 64, false, a), bf16_kernels_of(BF16_AMX).pack_b(64, STEPS * BF16_DEPTH, y, 64, false, b);
+        float *waiting = aligned_alloc(64, 12 * BF16_SUMS * sizeof *waiting), *kept[2];
+        memcpy(waiting, x, 12 * BF16_SUMS * sizeof *waiting);
         for (int i = 0; i < 2; i++) {
+            kept[i] = aligned_alloc(64, 12 * BF16_SUMS * sizeof *waiting);
+            memset(kept[i], 0, 12 * BF16_SUMS * sizeof *waiting);
             sums[i] = random_floats(64 * 64, 7, scale * scale);
-            bf16_block g = {.m = M, .n = N, .steps = STEPS, .a = a, .b = b, .sums = seed % 3 ? x : NULL, .sums_stride = 64, .c = sums[i], .ldc = 64,
+            bf16_block g = {.m = M, .n = N, .steps = STEPS, .a = a, .b = b, .sums = seed % 3 ? waiting : NULL, .keep = seed % 5 ? NULL : kept[i],
+                            .c = sums[i], .ldc = 64,
                             .add = seed % 4 > 1};
             bf16_kernels_of(i ? BF16_AMX : BF16_EMULATED).block(&g);
         }
         assert_memory_equal(sums[0], sums[1], 64 * 64 * sizeof(float));
-        free(x), free(y), free(a), free(b), free(sums[0]), free(sums[1]);
+        assert_memory_equal(kept[0], kept[1], 12 * BF16_SUMS * sizeof(float));
+        free(x), free(y), free(a), free(b), free(sums[0]), free(sums[1]), free(waiting), free(kept[0]), free(kept[1]);
     }
 }
 

@@ -19,7 +19,7 @@
 
 enum {
     PIECES = 64,
-    BLOCK_STEPS = 16,            /* of k in a block: 32 rows of a stay in the first-level cache */
+    BLOCK_STEPS = 12,            /* of k in a block: 32 rows of a stay in the first-level cache */
     CHUNK = 512,                 /* columns */
     ROWS = 8 * GEMM_STEP, SIZES = 4,         /* most rows of a tile; choices of them */
     TILES_A_THREAD = 4,          /* so that threads end together */
@@ -121,16 +121,13 @@ static void multiply_rows(const piece *p, size_t row) {
     if (j.sums) gemm_row_sums(&j);
     for (size_t column = 0; column < j.n; column += step) {
         gemm_job chunk = gemm_cut_out(&j, 0, j.m, column, step);
-        size_t stride = groups_of(chunk.n) * BF16_LINES;
         for (size_t i = 0; i <= last; i++) {
             span s = span_of(d, i);
             uint16_t *a = rows_of_a + (held ? s.before * groups_of(j.m) * BF16_TILE : 0);
             size_t k = s.part * d->length + s.k;
             if (column == 0 || !held) own.pack_a(j.m, s.length, j.a + (j.transpose_a ? k * j.lda : k), j.lda, !j.transpose_a, a);
-            bf16_block g = {.m = j.m, .n = chunk.n, .steps = s.steps, .a = a, .b = block_of_b(p, &chunk, &s, column),
-                            .sums = i ? whole : NULL, .sums_stride = stride, .c = i < last ? whole : chunk.c, .ldc = i < last ? stride : j.ldc,
-                            .add = i == last && j.beta != 0};
-            if (i < last) g.m = groups_of(j.m) * BF16_LINES, g.n = stride;
+            bf16_block g = {.m = j.m, .n = chunk.n, .steps = s.steps, .a = a, .b = block_of_b(p, &chunk, &s, column), .sums = i ? whole : NULL,
+                            .keep = i < last ? whole : NULL, .c = chunk.c, .ldc = j.ldc, .add = j.beta != 0};
             own.block(&g);
         }
         gemm_finish(&chunk, 0, j.m);

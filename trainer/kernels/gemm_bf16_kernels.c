@@ -45,7 +45,8 @@ static void pack_b(size_t lines, size_t k, const float *x, size_t stride, bool a
     pack(lines, k, x, stride, along_k, out, 2, 2 * BF16_LINES);
 }
 
-void bf16_store(const bf16_block *g, const float *sum, size_t row, size_t column) {
+/* A tile's rows and columns of c, as far as they exist. */
+static void store(const bf16_block *g, const float *sum, size_t row, size_t column) {
     size_t rows = smaller(BF16_LINES, g->m - row), columns = smaller(BF16_LINES, g->n - column);
     for (size_t r = 0; r < rows; r++, sum += BF16_LINES) {
         float *c = g->c + (row + r) * g->ldc + column;
@@ -74,17 +75,16 @@ static void multiply_tile(const uint16_t *a, const uint16_t *b, float *sum) {
 }
 
 static void block(const bf16_block *g) {
-    float sum[BF16_LINES * BF16_LINES];
+    float sum[BF16_SUMS];
+    size_t tile = 0;
     for (size_t row = 0; row < g->m; row += BF16_LINES)
-        for (size_t column = 0; column < g->n; column += BF16_LINES) {
-            for (size_t r = 0; r < BF16_LINES; r++) {
-                float *to = sum + r * BF16_LINES;
-                if (g->sums) memcpy(to, g->sums + (row + r) * g->sums_stride + column, BF16_LINES * sizeof *to);
-                else memset(to, 0, BF16_LINES * sizeof *to);
-            }
+        for (size_t column = 0; column < g->n; column += BF16_LINES, tile += BF16_SUMS) {
+            if (g->sums) memcpy(sum, g->sums + tile, sizeof sum);
+            else memset(sum, 0, sizeof sum);
             const uint16_t *a = g->a + row * g->steps * BF16_DEPTH, *b = g->b + column * g->steps * BF16_DEPTH;
             for (size_t s = 0; s < g->steps; s++) multiply_tile(a + s * BF16_TILE, b + s * BF16_TILE, sum);
-            bf16_store(g, sum, row, column);
+            if (g->keep) memcpy(g->keep + tile, sum, sizeof sum);
+            else store(g, sum, row, column);
         }
 }
 

@@ -17,15 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BF16_LINES = 16, BF16_DEPTH = 32, BF16_TILE = BF16_LINES * BF16_DEPTH };
+enum { BF16_LINES = 16, BF16_DEPTH = 32, BF16_TILE = BF16_LINES * BF16_DEPTH, BF16_SUMS = BF16_LINES * BF16_LINES };
 enum { BF16_NONE, BF16_EMULATED, BF16_AVX512, BF16_AMX };
 
-typedef struct bf16_block {              /* sums + a b over `steps` tiles of k, written to c or added to it */
+typedef struct bf16_block {              /* sums + a b over `steps` tiles of k */
     size_t m, n, steps;
     const uint16_t *a, *b;               /* 64-byte aligned: groups of lines, each of `steps` tiles */
-    const float *sums;                   /* of earlier blocks of k, whole tiles of LINES by LINES, or NULL: zeros */
-    size_t sums_stride;
-    float *c;
+    const float *sums;                   /* of earlier blocks of k, or NULL: zeros. Tiles of LINES by LINES, a group of rows after the other */
+    float *keep;                         /* NULL, or where the sums go for later blocks; may be sums */
+    float *c;                            /* else they are written there, or added */
     size_t ldc;
     bool add;
 } bf16_block;
@@ -42,9 +42,6 @@ bf16_kernels bf16_kernels_of(int set);
 
 /* The best set of this CPU: BF16_NONE where it has no instructions for it. Asks the system for AMX' tiles, for the whole process. */
 int bf16_best_set(void);
-
-/* A tile's rows and columns of c, as far as they exist, from LINES by LINES sums. */
-void bf16_store(const bf16_block *g, const float *sum, size_t row, size_t column);
 
 #if defined(__x86_64__)
 bf16_kernels bf16_kernels_x86(int set);  /* gemm_bf16_x86.c */

@@ -15,7 +15,7 @@
 #define BF16 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
 #define AMX __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,amx-tile,amx-bf16")))
 
-enum { PAIRS = BF16_DEPTH / 2 };
+enum { PAIRS = BF16_DEPTH / 2, AHEAD = 256 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -28,6 +28,7 @@ BODY BF16 void rows_along(const float *x, size_t stride, size_t lines, size_t k,
 #pragma GCC unroll 16
     for (size_t r = 0; r < BF16_LINES; r++) {
         const float *from = x + r * stride;
+        if (r < lines) __builtin_prefetch(from + AHEAD), __builtin_prefetch(from + AHEAD + 16);
         row[r] = r < lines ? (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, from + 16), _mm512_maskz_loadu_ps(low, from)) : _mm512_setzero_si512();
     }
 }
@@ -71,16 +72,19 @@ BODY BF16 void pack_tile(const float *x, size_t stride, size_t lines, size_t k, 
 }
 
 /* Whole tiles by constants, so that their masks and conditions vanish. */
+BODY BF16 void pack_any(const float *x, size_t stride, size_t lines, size_t k, bool along, bool turned, uint16_t *out) {
+    if (lines == BF16_LINES && k == BF16_DEPTH) pack_tile(x, stride, BF16_LINES, BF16_DEPTH, along, turned, out);
+    else pack_tile(x, stride, lines, k, along, turned, out);
+}
+
+/* Tiles in the order in which x lies in memory. */
 BODY BF16 void pack_tiles(size_t lines, size_t k, const float *x, size_t stride, bool along, bool turned, uint16_t *out) {
-    size_t steps = (k + BF16_DEPTH - 1) / BF16_DEPTH;
-    for (size_t s = 0; s < steps; s++)
-        for (size_t line = 0; line < lines; line += BF16_LINES) {
-            size_t count = smaller(BF16_LINES, lines - line), depth = smaller(BF16_DEPTH, k - s * BF16_DEPTH);
-            const float *from = x + (along ? line * stride + s * BF16_DEPTH : s * BF16_DEPTH * stride + line);
-            uint16_t *to = out + (line * steps + s * BF16_LINES) * BF16_DEPTH;
-            if (count == BF16_LINES && depth == BF16_DEPTH) pack_tile(from, stride, BF16_LINES, BF16_DEPTH, along, turned, to);
-            else pack_tile(from, stride, count, depth, along, turned, to);
-        }
+    size_t steps = (k + BF16_DEPTH - 1) / BF16_DEPTH, groups = (lines + BF16_LINES - 1) / BF16_LINES;
+    for (size_t i = 0; i < steps * groups; i++) {
+        size_t s = along ? i % steps : i / groups, group = along ? i / steps : i % groups, line = group * BF16_LINES, first = s * BF16_DEPTH;
+        const float *from = x + (along ? line * stride + first : first * stride + line);
+        pack_any(from, stride, smaller(BF16_LINES, lines - line), smaller(BF16_DEPTH, k - first), along, turned, out + (group * steps + s) * BF16_TILE);
+    }
 }
 
 BF16 static void pack_a(size_t lines, size_t k, const float *x, size_t stride, bool along_k, uint16_t *out) {
@@ -93,15 +97,21 @@ BF16 static void pack_b(size_t lines, size_t k, const float *x, size_t stride, b
     else pack_tiles(lines, k, x, stride, false, false, out);
 }
 
+/* Where the sums of row, column .. begin. */
+static inline size_t tile_of(const bf16_block *g, size_t row, size_t column) {
+    return (row / BF16_LINES * ((g->n + BF16_LINES - 1) / BF16_LINES) + column / BF16_LINES) * BF16_SUMS;
+}
+
 /* Half a tile of rows by `width` tiles of columns. */
 BODY BF16 void half_tile(const bf16_block *g, const uint16_t *a, const uint16_t *b, size_t width, size_t row, size_t column) {
     enum { ROWS = BF16_LINES / 2 };
     __m512 sum[2][ROWS];
+    size_t kept = tile_of(g, row, column) + row % BF16_LINES * BF16_LINES;
 #pragma GCC unroll 2
     for (size_t w = 0; w < width; w++)
 #pragma GCC unroll 8
         for (size_t r = 0; r < ROWS; r++)
-            sum[w][r] = g->sums ? _mm512_loadu_ps(g->sums + (row + r) * g->sums_stride + column + w * BF16_LINES) : _mm512_setzero_ps();
+            sum[w][r] = g->sums ? _mm512_load_ps(g->sums + kept + w * BF16_SUMS + r * BF16_LINES) : _mm512_setzero_ps();
     for (size_t s = 0; s < g->steps; s++, a += BF16_TILE, b += BF16_TILE)
         for (size_t p = 0; p < PAIRS; p++) {
             __m512bh right[2];
@@ -121,7 +131,8 @@ BODY BF16 void half_tile(const bf16_block *g, const uint16_t *a, const uint16_t 
         __mmask16 mask = first_bits(g->n - column - w * BF16_LINES);
 #pragma GCC unroll 8
         for (size_t r = 0; r < ROWS; r++) {
-            if (row + r >= g->m) break;
+            if (g->keep) _mm512_store_ps(g->keep + kept + w * BF16_SUMS + r * BF16_LINES, sum[w][r]);
+            if (g->keep || row + r >= g->m) continue;
             float *c = g->c + (row + r) * g->ldc + column + w * BF16_LINES;
             _mm512_mask_storeu_ps(c, mask, g->add ? _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), sum[w][r]) : sum[w][r]);
         }
@@ -138,22 +149,24 @@ BF16 static void block_avx512(const bf16_block *g) {
         }
 }
 
-/* Sums of tile row + 16 i, column + 16 w are tile register 2 i + w. */
-#define SUM_BEGIN(t, i, w)                                                                                                                    \
-    if (g->sums) {                                                                                                                            \
-        _tile_loadd(t, g->sums + (row + (i) * BF16_LINES) * g->sums_stride + column + (w) * BF16_LINES, g->sums_stride * sizeof(float));        \
-    } else {                                                                                                                                  \
-        _tile_zero(t);                                                                                                                        \
+/* Sums of tile (i, w) from row, column on are tile register 2 i + w. */
+#define SUM_BEGIN(t, i, w)                                                                           \
+    if (g->sums) {                                                                                   \
+        _tile_loadd(t, g->sums + kept + (i) * below + (w) * BF16_SUMS, BF16_LINES * sizeof(float));    \
+    } else {                                                                                         \
+        _tile_zero(t);                                                                               \
     }
-#define SUM_END(t, i, w)                                                                                                                      \
-    if (inside) {                                                                                                                             \
-        _tile_stored(t, g->c + (row + (i) * BF16_LINES) * g->ldc + column + (w) * BF16_LINES, g->ldc * sizeof(float));                          \
-    } else {                                                                                                                                  \
-        _tile_stored(t, spare, BF16_LINES * sizeof *spare);                                                                                   \
-        store(g, spare, row + (i) * BF16_LINES, column + (w) * BF16_LINES);                                                                   \
+#define SUM_END(t, i, w)                                                                             \
+    if (g->keep) {                                                                                   \
+        _tile_stored(t, g->keep + kept + (i) * below + (w) * BF16_SUMS, BF16_LINES * sizeof(float));   \
+    } else if (inside) {                                                                             \
+        _tile_stored(t, g->c + (row + (i) * BF16_LINES) * g->ldc + column + (w) * BF16_LINES, g->ldc * sizeof(float)); \
+    } else {                                                                                         \
+        _tile_stored(t, spare, BF16_LINES * sizeof *spare);                                          \
+        store(g, spare, row + (i) * BF16_LINES, column + (w) * BF16_LINES);                          \
     }
 
-/* bf16_store() by vectors. */
+/* A tile's rows and columns of c, as far as they exist. */
 BODY AMX void store(const bf16_block *g, const float *sum, size_t row, size_t column) {
     __mmask16 mask = first_bits(g->n - column);
     size_t rows = smaller(BF16_LINES, g->m - row);
@@ -166,8 +179,8 @@ BODY AMX void store(const bf16_block *g, const float *sum, size_t row, size_t co
 
 /* `height` by `width` tiles; height and width are constants. */
 BODY AMX void tiles(const bf16_block *g, const uint16_t *a, const uint16_t *b, int height, int width, size_t row, size_t column) {
-    alignas(64) float spare[BF16_LINES * BF16_LINES];
-    size_t next = g->steps * BF16_TILE;
+    alignas(64) float spare[BF16_SUMS];
+    size_t next = g->steps * BF16_TILE, kept = tile_of(g, row, column), below = tile_of(g, BF16_LINES, 0);
     bool inside = !g->add && row + (size_t)height * BF16_LINES <= g->m && column + (size_t)width * BF16_LINES <= g->n;
     SUM_BEGIN(0, 0, 0)
     if (width > 1) { SUM_BEGIN(1, 0, 1) }
