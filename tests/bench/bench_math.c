@@ -1,4 +1,4 @@
-/* tests/bench/bench_math.c - largest error of exp, erf and tanh (trainer/kernels/mathf.h) over all floats:   bench_math [STRIDE]
+/* tests/bench/bench_math.c - largest error of exp, erf and tanh (trainer/kernels/mathf.h) over all floats:   bench_math [STRIDE [exp|erf|tanh]]
  *
  * Every STRIDE-th float of the whole range (1: all 4,294,967,296), compiled for each instruction set of this CPU, against libm in double.
  * The unit is the distance of floats at the true value (ULP), at least that of the smallest normal number. exp() ends at 2^-126 by design. */
@@ -6,9 +6,10 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "trainer/kernels/mathf.h"
 
-enum { RUN = 4096 };
+enum { RUN = 4096, PARTS = 256, LEVELS_MOST = 3 };
 BODY void exps_body(const float *x, float *y) {
 #pragma omp simd
     for (int i = 0; i < RUN; i++) y[i] = exp_body(x[i]);
@@ -25,7 +26,7 @@ LEVELS(void, exps, (const float *x, float *y), (x, y))
 LEVELS(void, erfs, (const float *x, float *y), (x, y))
 LEVELS(void, tanhs, (const float *x, float *y), (x, y))
 
-typedef struct function { const char *name; double (*exact)(double); double low, high; void (*fast[3])(const float *, float *); } function;
+typedef struct function { const char *name; double (*exact)(double); double low, high; void (*fast[LEVELS_MOST])(const float *, float *); } function;
 
 static double ulps(float got, double exact) {
     double size = fabs(exact) < 0x1p-126 ? 0x1p-126 : fabs(exact);
@@ -34,9 +35,10 @@ static double ulps(float got, double exact) {
 
 typedef struct worst { double ulps; float at; } worst;
 
-static worst of_range(const function *f, int level, uint64_t begin, uint64_t end, uint64_t stride) {
-    worst w = {0};
+/* worst[level]: the exact values, which take longest, are made once for all. */
+static void of_range(const function *f, int levels, uint64_t begin, uint64_t end, uint64_t stride, worst *most) {
     float x[RUN], y[RUN];
+    double exact[RUN];
     for (uint64_t at = begin; at < end;) {
         int n = 0;
         for (; n < RUN && at < end; at += stride) {
@@ -44,13 +46,15 @@ static worst of_range(const function *f, int level, uint64_t begin, uint64_t end
             if ((double)b.f >= f->low && (double)b.f <= f->high) x[n++] = b.f;
         }
         for (int i = n; i < RUN; i++) x[i] = 0;
-        f->fast[level](x, y);
-        for (int i = 0; i < n; i++) {
-            double error = ulps(y[i], f->exact((double)x[i]));
-            if (!(error <= w.ulps)) w = (worst){error, x[i]};
+        for (int i = 0; i < n; i++) exact[i] = f->exact((double)x[i]);
+        for (int level = 0; level < levels; level++) {
+            f->fast[level](x, y);
+            for (int i = 0; i < n; i++) {
+                double error = ulps(y[i], exact[i]);
+                if (!(error <= most[level].ulps)) most[level] = (worst){error, x[i]};
+            }
         }
     }
-    return w;
 }
 
 int main(int argc, char **argv) {
@@ -65,20 +69,20 @@ int main(int argc, char **argv) {
                             {"tanh", tanh, -INFINITY, INFINITY, {tanhs_base}}};
     int levels = 1;
 #endif
-    static const char *const name[] = {"base", "avx2", "avx512"};
-    enum { PARTS = 256 };
-    for (size_t f = 0; f < sizeof all / sizeof *all; f++)
-        for (int level = 0; level < levels; level++) {
-            worst part[PARTS], most = {0};
+    static const char *const name[LEVELS_MOST] = {"base", "avx2", "avx512"};
+    for (size_t f = 0; f < sizeof all / sizeof *all; f++) {
+        if (argc > 2 && strcmp(argv[2], all[f].name)) continue;
+        worst part[PARTS][LEVELS_MOST] = {{{0}}}, most[LEVELS_MOST] = {{0}};
 #pragma omp parallel for schedule(dynamic, 1)
-            for (int p = 0; p < PARTS; p++) {
-                uint64_t begin = ((uint64_t)p << 24) + stride - 1, end = ((uint64_t)p + 1) << 24;
-                part[p] = of_range(&all[f], level, begin, end, stride);
-            }
+        for (int p = 0; p < PARTS; p++)
+            of_range(&all[f], levels, ((uint64_t)p << 24) + stride - 1, ((uint64_t)p + 1) << 24, stride, part[p]);
+        for (int level = 0; level < levels; level++) {
             for (int p = 0; p < PARTS; p++)
-                if (part[p].ulps > most.ulps) most = part[p];
-            printf("%-5s %-7s largest error %.3f ULP, at %.9g (%a)\n", all[f].name, name[level], most.ulps, (double)most.at, (double)most.at);
-            fflush(stdout);
+                if (part[p][level].ulps > most[level].ulps) most[level] = part[p][level];
+            printf("%-5s %-7s largest error %.3f ULP, at %.9g (%a)\n", all[f].name, name[level], most[level].ulps, (double)most[level].at,
+                   (double)most[level].at);
         }
+        fflush(stdout);
+    }
     return 0;
 }

@@ -25,7 +25,7 @@ run --size 60 --output a.txt text
 [ "$(head -n 5 a.txt | tr '\n' ' ')" = '[PAD] [UNK] [CLS] [SEP] [MASK] ' ] || fails "begins with $(head -n 5 a.txt | tr '\n' ' ')"
 [ "$(wc -l <a.txt)" -eq 60 ] || fails "$(wc -l <a.txt) tokens, expected 60"
 [ -z "$(sort a.txt | uniq -d)" ] || fails "tokens stand twice: $(sort a.txt | uniq -d)"
-grep -q '[A-Zëï]' <(tail -n +6 a.txt) && fails "capitals or accents in an uncased vocabulary"
+tail -n +6 a.txt | grep -q -e '[A-Z]' -e ë -e ï && fails "capitals or accents in an uncased vocabulary"
 run --size 60 --output b.txt text;                      same a.txt b.txt
 split -l 100 text part.; run --size 60 --output c.txt part.* ; same a.txt c.txt
 "$vocab" --size 60 --output d.txt - <text 2>../err;     same a.txt d.txt

@@ -1,14 +1,16 @@
 /* trainer/kernels/gemm.c - products cut into tiles, tiles over threads.
  *
  * First all threads pack b into panels of a shared memory; then they take tiles: up to BLOCK_ROWS rows of all columns that were packed
- * (at most PIECE of them). A tile reads a where it lies, or packs its part of a transposed one, and keeps its rows of c in cache:
+ * (pieces of at most PIECE columns). A tile packs its rows of a, a block of k at a time, once for all pieces that multiply the same a (Q, K
+ * and V), and keeps its rows of c in cache:
  *
- *            n ->  | piece  | p. |                    for each block of k:  (rows, block) of a: stays in L2
+ *            n ->  | piece  | p. |                    for each block of k:  pack (rows, block) of a: stays in L2
  *          +-------+--------+----+                        for each panel (stays in L1), for each register tile: gemm_body.h
  *     m    | tile  |        |    |  BLOCK_ROWS        the last block of k finishes the rows while they are in cache
  *     |    +-------+--------+----+
  *
- * To pack b costs about 0.3 cycles an element, its use m / 32 and more; to turn a would cost as much, and gain nothing where it stays in L2. */
+ * The last rows of a run are dealt in small tiles: no core is always as fast as another. To pack b costs about 0.3 cycles an element, its use
+ * m / 32 and more; to pack a likewise, n / 32 and more. */
 #include "trainer/kernels/gemm_inner.h"
 #include <assert.h>
 #include <omp.h>
@@ -21,11 +23,11 @@
 #include "trainer/kernels/kernels.h"
 
 enum {
-    MAX_PIECES = 64,
-    PIECE = 512, WHOLE_PIECE = 1024,         /* columns; where whole rows are to be finished, more */
+    MAX_PIECES = 64, MAX_CHAIN = 6,
+    PIECE = 1024,                /* columns */
     ROW_STEP = GEMM_STEP,        /* whole register tiles of every set */
     BLOCK_ROWS = 4 * ROW_STEP, WHOLE_ROWS = 2 * ROW_STEP,
-    TILES_A_THREAD = 4,          /* so that threads end together */
+    TILES_A_THREAD = 4,          /* whole ones; then come single steps of rows, so that threads end together */
     PACK_COLUMNS = 128,          /* of b, packed at a time */
     SHARED = GEMM_SHARED,        /* floats of packed b, made once at start; pages that are never needed are never there */
     SERIAL_ROWS = 576, SERIAL_COLUMNS = 64,
@@ -38,10 +40,10 @@ static int own_level = KERNELS_REF;
 static void (*poll_function)(void *);
 static void *poll_context;
 static float *shared;            /* [SHARED] */
-static_assert(WHOLE_ROWS * WHOLE_PIECE >= BLAS_ROWS * BLAS_COLUMNS, "a tile of either kind fits into `whole`");
-static _Thread_local alignas(64) float rows_of_a[BLOCK_ROWS * GEMM_DEPTH];
+static_assert(WHOLE_ROWS * PIECE >= BLAS_ROWS * BLAS_COLUMNS, "a tile of either kind fits into `whole`");
+static _Thread_local alignas(64) float rows_of_a[BLOCK_ROWS * GEMM_DEPTH + GEMM_SPILL];
 static _Thread_local alignas(64) float panels[GEMM_DEPTH * SERIAL_COLUMNS];
-static _Thread_local alignas(64) float whole[WHOLE_ROWS * WHOLE_PIECE];     /* a tile's sum before it is added to c */
+static _Thread_local alignas(64) float whole[WHOLE_ROWS * PIECE];     /* a tile's sum before it is added to c */
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -85,7 +87,6 @@ void gemm_set_poll(void (*poll)(void *), void *context) {
 
 static size_t cut(size_t n, size_t most) { return (n + most - 1) / most; }
 static size_t parts_of(const gemm_job *j) { return j->parts ? j->parts : 1; }
-const float *gemm_b_of(const gemm_job *j, size_t part) { return part == 0 ? j->b : j->part[part - 1]; }
 
 static void product_ref(const gemm_job *j) {
     size_t length = j->k / parts_of(j);
@@ -122,16 +123,6 @@ static void product_blas(const gemm_job *j) {
     if (j->beta != 0) add_whole(j, 0, j->m, j->n);
 }
 
-void gemm_finish(const gemm_job *j, size_t first, size_t rows) {
-    size_t at = first * j->ldc;
-    switch (j->finish) {
-    case GEMM_PLAIN: break;
-    case GEMM_BIAS: kernel.add_bias(j->c + at, j->bias, rows, j->n, j->ldc); break;
-    case GEMM_GELU: kernel.bias_gelu(j->c + at, j->bias, j->g + at, rows, j->n, j->ldc); break;
-    case GEMM_GELU_BACKWARD: kernel.gelu_backward(j->u + at, j->c + at, j->g + at, rows, j->n, j->ldc); break;
-    }
-}
-
 typedef struct depths { size_t parts, part, blocks, block; } depths;     /* how k is cut: parts of b, blocks of a part, their lengths */
 
 static depths cut_depth(const gemm_job *j) {
@@ -139,19 +130,18 @@ static depths cut_depth(const gemm_job *j) {
     return (depths){parts, part, blocks, cut(part, blocks)};
 }
 
-/* Rows first .. first + rows - 1 of a, over block i of k, times the panels there: into c, or into `whole` until the sum is complete. */
-static void multiply_rows(const gemm_job *j, const depths *d, size_t i, size_t first, size_t rows, const float *packed, bool pack_a) {
-    size_t k = i / d->blocks * d->part + i % d->blocks * d->block, last = d->parts * d->blocks - 1;
+static void pack_rows(const gemm_job *j, const depths *d, size_t i, size_t first, size_t rows) {
+    size_t k = i / d->blocks * d->part + i % d->blocks * d->block, length = smaller(d->block, d->part - i % d->blocks * d->block);
+    own.pack_a(rows, length, j->a + (j->transpose_a ? first + k * j->lda : first * j->lda + k), j->lda, j->transpose_a, rows_of_a);
+}
+
+/* The packed rows, first .. first + rows - 1 over block i of k, times the panels there: into c, or into `whole` until the sum is complete. */
+static void multiply_rows(const gemm_job *j, const depths *d, size_t i, size_t first, size_t rows, const float *packed) {
+    size_t last = d->parts * d->blocks - 1;
     bool apart = j->beta != 0 && last > 0;               /* the whole sum first, then added */
-    gemm_block g = {.m = rows, .n = j->n, .k = smaller(d->block, d->part - i % d->blocks * d->block), .packed_a = pack_a,
-                    .row_step = j->transpose_a ? 1 : j->lda, .k_step = j->transpose_a ? j->lda : 1, .panels = packed,
+    gemm_block g = {.m = rows, .n = j->n, .k = smaller(d->block, d->part - i % d->blocks * d->block), .a = rows_of_a, .panels = packed,
                     .add = i > 0 || (j->beta != 0 && !apart), .ldc = apart ? j->n : j->ldc};
-    g.a = j->a + first * g.row_step + k * g.k_step;
     g.c = apart ? whole + first * j->n : j->c + first * j->ldc;
-    if (pack_a) {
-        own.pack_a(rows, g.k, g.a, j->lda, rows_of_a);
-        g.a = rows_of_a;
-    }
     own.block(&g);
     if (i < last) return;
     if (apart) add_whole(j, first, rows, j->n);
@@ -164,19 +154,11 @@ static void product_own(const gemm_job *j) {
     for (size_t i = 0; i < d.parts * d.blocks; i++) {
         size_t k = i % d.blocks * d.block;
         own.pack_b(smaller(d.block, d.part - k), j->n, gemm_b_of(j, i / d.blocks) + (j->transpose_b ? k : k * j->ldb), j->ldb, j->transpose_b, panels);
-        for (size_t r = 0; r < j->m; r += BLOCK_ROWS) multiply_rows(j, &d, i, r, smaller(BLOCK_ROWS, j->m - r), panels, false);
-    }
-}
-
-/* Sums of op(a)'s rows over k: of a's columns, in the order of column_sums. */
-void gemm_row_sums(const gemm_job *j) {
-    float sum[SUM_COLUMNS];
-    assert(j->transpose_a);
-    for (size_t first = 0; first < j->m; first += SUM_COLUMNS) {
-        size_t count = smaller(SUM_COLUMNS, j->m - first);
-        kernel.column_sums(j->a + first, sum, j->k, count, j->lda);
-        if (j->beta != 0) kernel.add(j->sums + first, sum, count);
-        else memcpy(j->sums + first, sum, count * sizeof *sum);
+        for (size_t r = 0; r < j->m; r += BLOCK_ROWS) {
+            size_t rows = smaller(BLOCK_ROWS, j->m - r);
+            pack_rows(j, &d, i, r, rows);
+            multiply_rows(j, &d, i, r, rows, panels);
+        }
     }
 }
 
@@ -189,23 +171,6 @@ static void run_tile(const gemm_job *j) {
         return;
     }
     gemm_finish(j, 0, j->m);
-}
-
-/* Rows and columns first .. of a job, as a job of its own. */
-gemm_job gemm_cut_out(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns) {
-    gemm_job j = *job;
-    j.m = smaller(rows, job->m - row);
-    j.n = smaller(columns, job->n - column);
-    j.a += job->transpose_a ? row : row * job->lda;
-    size_t at = job->transpose_b ? column * job->ldb : column;
-    j.b += at;
-    for (size_t p = 0; p + 1 < job->parts; p++) j.part[p] += at;
-    j.c += row * job->ldc + column;
-    if (j.bias) j.bias += column;
-    if (j.u) j.u += row * job->ldc + column;
-    if (j.g) j.g += row * job->ldc + column;
-    if (j.sums) j.sums = column ? NULL : j.sums + row;
-    return j;
 }
 
 /* Tiles of a size of their own: each packs what it needs. */
@@ -251,7 +216,8 @@ typedef struct piece {           /* columns of a job whose b is packed at the sa
     float *packed;               /* for each block of k: its panels */
     bool borrowed;               /* packed is another piece's: the same b */
     size_t width;                /* columns, rounded up to whole panels */
-    size_t rows;                 /* of a tile */
+    size_t chain;                /* this piece and those behind it that multiply the same a, a tile of them at once; 0: not the first of them */
+    size_t rows, whole;          /* of a tile of the chain; such tiles */
     size_t first_strip, first_tile;
 } piece;
 
@@ -267,12 +233,33 @@ static void pack_strip(const piece *p, size_t strip) {
 
 static void multiply_tile(const piece *p, size_t tile) {
     const depths *d = &p->depth;
-    size_t row = tile * p->rows;
-    gemm_job j = gemm_cut_out(&p->job, row, p->rows, 0, p->job.n);
-    if (j.sums) gemm_row_sums(&j);
-    for (size_t i = 0; i < d->parts * d->blocks; i++)
-        multiply_rows(&j, d, i, 0, j.m, p->packed + (i / d->blocks * d->part + i % d->blocks * d->block) * p->width, j.transpose_a);
-    for (size_t r = 0; j.rows_done && r < j.m; r += GEMM_STEP) j.rows_done(j.context, row + r, smaller(GEMM_STEP, j.m - r));
+    size_t row = tile < p->whole ? tile * p->rows : p->whole * p->rows + (tile - p->whole) * ROW_STEP, rows = tile < p->whole ? p->rows : ROW_STEP;
+    gemm_job job[MAX_CHAIN];
+    for (size_t c = 0; c < p->chain; c++) {
+        job[c] = gemm_cut_out(&p[c].job, row, rows, 0, p[c].job.n);
+        if (job[c].sums) gemm_row_sums(&job[c]);
+    }
+    for (size_t i = 0; i < d->parts * d->blocks; i++) {
+        pack_rows(job, d, i, 0, job->m);
+        for (size_t c = 0; c < p->chain; c++)
+            multiply_rows(&job[c], d, i, 0, job->m, p[c].packed + (i / d->blocks * d->part + i % d->blocks * d->block) * p[c].width);
+    }
+    for (size_t r = 0; job->rows_done && r < job->m; r += GEMM_STEP)
+        job->rows_done(job->context, row + r, smaller(GEMM_STEP, job->m - r));
+}
+
+/* One a, each product complete after its last block: sums that wait apart have room for one piece only. */
+static bool same_a(const piece *p, const piece *q) {
+    const gemm_job *j = &p->job, *o = &q->job;
+    return j->a == o->a && j->lda == o->lda && j->m == o->m && j->k == o->k && j->transpose_a == o->transpose_a && parts_of(j) == parts_of(o)
+           && j->beta == 0 && o->beta == 0 && !j->rows_done && !o->rows_done;
+}
+
+static void make_chains(piece *p, size_t count) {
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && next - i < MAX_CHAIN && same_a(&p[i], &p[next]); next++) p[next].chain = 0;
+        p[i].chain = next - i;
+    }
 }
 
 static size_t strips_of(const piece *p) { return p->borrowed ? 0 : cut(p->width, PACK_COLUMNS) * p->depth.parts * p->depth.blocks; }
@@ -287,23 +274,39 @@ static const piece *same_b(const piece *held, size_t count, const gemm_job *j) {
     return NULL;
 }
 
-/* Low enough that every thread gets its share, high enough that panels are used often. No bits depend on it. */
-static void choose_rows(piece *p, size_t count) {
-    size_t threads = (size_t)omp_get_max_threads(), tiles = 0, rows = BLOCK_ROWS;
+/* Tiles: chains in order, `whole` tiles of `rows` each, then single steps of rows. No bits depend on it. */
+static size_t whole_tiles(const piece *p, size_t threads, bool last) {
+    size_t steps = cut(p->job.m, ROW_STEP), each = p->rows / ROW_STEP, spare = last ? threads * each / 2 : 0;
+    return steps > spare ? (steps - spare) / each : 0;
+}
+
+/* Rows of a tile: many, so that panels are used often, but so few that every thread gets its share. */
+static size_t choose_rows(const piece *p, size_t count, size_t threads) {
+    size_t rows = BLOCK_ROWS, tiles = 0;
     for (;; rows /= 2, tiles = 0) {
-        for (size_t i = 0; i < count; i++) tiles += cut(p[i].job.m, rows);
-        if (rows == ROW_STEP || tiles >= TILES_A_THREAD * threads) break;
+        for (size_t i = 0; i < count; i += p[i].chain) tiles += cut(p[i].job.m, rows);
+        if (rows == ROW_STEP || tiles >= TILES_A_THREAD * threads) return rows;
     }
-    for (size_t i = 0; i < count; i++) p[i].rows = p[i].job.beta != 0 ? smaller(rows, WHOLE_ROWS) : rows;
+}
+
+/* Strips and tiles of all pieces, numbered. */
+static void number_tiles(piece *p, size_t count, size_t *strips, size_t *tiles) {
+    size_t threads = (size_t)omp_get_max_threads(), rows = choose_rows(p, count, threads);
+    *strips = *tiles = 0;
+    for (size_t i = 0; i < count; i++) {
+        p[i].first_strip = *strips, p[i].first_tile = *tiles;
+        *strips += strips_of(&p[i]);
+        if (p[i].chain == 0) continue;
+        p[i].rows = p[i].job.beta != 0 ? smaller(rows, WHOLE_ROWS) : rows;
+        p[i].whole = whole_tiles(&p[i], threads, i + p[i].chain == count);
+        *tiles += p[i].whole + cut(p[i].job.m - smaller(p[i].job.m, p[i].whole * p[i].rows), ROW_STEP);
+    }
 }
 
 static void run_pieces(piece *p, size_t count) {
-    size_t strips = 0, tiles = 0;
-    choose_rows(p, count);
-    for (size_t i = 0; i < count; i++) {
-        p[i].first_strip = strips, p[i].first_tile = tiles;
-        strips += strips_of(&p[i]), tiles += cut(p[i].job.m, p[i].rows);
-    }
+    size_t strips, tiles;
+    make_chains(p, count);
+    number_tiles(p, count, &strips, &tiles);
 #pragma omp parallel
     {
 #pragma omp for schedule(dynamic, 1)
@@ -315,7 +318,7 @@ static void run_pieces(piece *p, size_t count) {
 #pragma omp for schedule(dynamic, 1) nowait
         for (size_t t = 0; t < tiles; t++) {
             size_t i = count - 1;
-            while (t < p[i].first_tile) i--;
+            while (p[i].chain == 0 || t < p[i].first_tile) i--;
             multiply_tile(&p[i], t - p[i].first_tile);
             gemm_poll();
         }
@@ -340,7 +343,7 @@ static void run_own(const gemm_job *jobs, size_t count) {
             apart[i] = j->rows_done;
             continue;
         }
-        size_t most = smaller(j->rows_done ? WHOLE_PIECE : PIECE, SHARED / j->k / own.panel * own.panel);
+        size_t most = smaller(PIECE, SHARED / j->k / own.panel * own.panel);
         apart[i] = j->rows_done && j->n > most;
         for (size_t column = 0; column < j->n; column += most) {
             piece p = {.job = gemm_cut_out(j, 0, j->m, column, most), .depth = cut_depth(j)};

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include "base/fail.h"   /* error */
 
-enum { GEMM_DEPTH = 384, GEMM_PARTS = 3, GEMM_STEP = 42 };
+enum { GEMM_DEPTH = 256, GEMM_PARTS = 3, GEMM_STEP = 42 };
 
 enum gemm_finish {                       /* what a tile does while it is still in cache */
     GEMM_PLAIN,

@@ -5,12 +5,13 @@
  *     GEMM_LANES    floats of a vector                            GEMM_HEIGHT    rows of a register tile (at most 14)
  *     GEMM_PANEL    columns of a panel: GEMM_VECTORS vectors      GEMM_EACH(f)   f(1) f(2) ... f(HEIGHT)
  *
- * A register tile is HEIGHT rows by one panel: its sums stay in registers over the whole block of k, `b` comes from the panel, `a` from
- * a packed group of rows or from where it lies. Every element is one chain of multiply-adds in the order of k: its bits depend neither
- * on its place in the tile nor on how the product was cut.
+ * A register tile is HEIGHT rows by one panel: its sums stay in registers over the whole block of k. A panel's block stays in the
+ * first-level cache while groups of rows pass by; both are packed, so that a step of k is a few loads at constant offsets from two
+ * pointers: nothing but multiply-adds takes the multipliers' ports. (Rows of a where they lie, or prefetching here, cost a tenth of the
+ * rate.) Every element is one chain of multiply-adds in the order of k: its bits depend neither on its place in the tile nor on how the
+ * product was cut.
  * Source: Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"; Van Zee and van de Geijn 2015, BLIS. */
 #define GEMM_VECTORS (GEMM_PANEL / GEMM_LANES)
-#define GEMM_AHEAD 24            /* rows of a panel that are fetched early: what a third-level cache takes to answer */
 
 typedef float GEMM(vector) __attribute__((vector_size(4 * GEMM_LANES)));
 typedef float GEMM(loose) __attribute__((vector_size(4 * GEMM_LANES), aligned(4)));      /* anywhere in memory */
@@ -25,14 +26,24 @@ GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, const float *
         for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] = (GEMM(vector)){0};
 #pragma GCC unroll 14
     for (size_t r = 0; r < rows; r++) __builtin_prefetch(c + r * g->ldc, 1), __builtin_prefetch(c + r * g->ldc + columns - 1, 1);
-    size_t row_step = g->packed_a ? 1 : g->row_step, k_step = g->packed_a ? rows : g->k_step;
-    for (const float *end = b + g->k * GEMM_PANEL; b != end; a += k_step, b += GEMM_PANEL) {
-        const GEMM(vector) *line = (const GEMM(vector) *)b;
+    size_t k = 0;
+    for (; k + 2 <= g->k; k += 2, a += 2 * rows, b += 2 * GEMM_PANEL) {
 #pragma GCC unroll 2
-        for (size_t i = 0; i < GEMM_PANEL; i += 16) __builtin_prefetch(b + GEMM_AHEAD * GEMM_PANEL + i);
+        for (size_t u = 0; u < 2; u++) {
+            const GEMM(vector) *line = (const GEMM(vector) *)(b + u * GEMM_PANEL);
+#pragma GCC unroll 14
+            for (size_t r = 0; r < rows; r++) {
+                GEMM(vector) x = a[u * rows + r] - (GEMM(vector)){0};       /* one value in every lane */
+#pragma GCC unroll 4
+                for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] += x * line[v];
+            }
+        }
+    }
+    if (k < g->k) {
+        const GEMM(vector) *line = (const GEMM(vector) *)b;
 #pragma GCC unroll 14
         for (size_t r = 0; r < rows; r++) {
-            GEMM(vector) x = a[r * row_step] - (GEMM(vector)){0};       /* one value in every lane */
+            GEMM(vector) x = a[r] - (GEMM(vector)){0};
 #pragma GCC unroll 4
             for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] += x * line[v];
         }
@@ -70,7 +81,7 @@ GEMM_TARGET static void GEMM(block)(const gemm_block *g) {
         const float *panel = g->panels + i * g->k;
         for (size_t r = 0; r < g->m; r += GEMM_HEIGHT) {
             size_t rows = g->m - r < GEMM_HEIGHT ? g->m - r : GEMM_HEIGHT;
-            tile[rows](g, g->a + (g->packed_a ? r * g->k : r * g->row_step), panel, g->c + r * g->ldc + i, columns);
+            tile[rows](g, g->a + r * g->k, panel, g->c + r * g->ldc + i, columns);
         }
     }
 }
@@ -78,4 +89,3 @@ GEMM_TARGET static void GEMM(block)(const gemm_block *g) {
 #undef GEMM_VECTORS
 #undef GEMM_TILE
 #undef GEMM_NAME
-#undef GEMM_AHEAD

@@ -1,4 +1,4 @@
-/* trainer/kernels/gemm_inner.h - what the ways to multiply share. For gemm.c and gemm_bf16.c only. */
+/* trainer/kernels/gemm_inner.h - what the ways to multiply share. For gemm*.c only; gemm_job.c and gemm.c. */
 #ifndef TRAINER_KERNELS_GEMM_INNER_H
 #define TRAINER_KERNELS_GEMM_INNER_H
 #include <stdint.h>

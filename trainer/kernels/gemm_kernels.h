@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { GEMM_SPILL = 16 };
+
 typedef struct gemm_block {              /* c (m, n) = or += a (m, k) times panels */
     size_t m, n, k;
-    const float *a;                      /* from pack_a, or a[row * row_step + k * k_step] */
-    bool packed_a;
-    size_t row_step, k_step;
+    const float *a;                      /* from pack_a */
     const float *panels;                 /* from pack_b: 64-byte aligned, columns filled up to whole panels */
     float *c;
     size_t ldc;
@@ -18,7 +18,8 @@ typedef struct gemm_block {              /* c (m, n) = or += a (m, k) times pane
 typedef struct gemm_kernels {
     size_t panel;                        /* columns of a panel: pack_b writes k times n, rounded up to whole panels */
     void (*block)(const gemm_block *g);
-    void (*pack_a)(size_t m, size_t k, const float *a, size_t lda, float *out);       /* of a transposed a (k, m): m * k floats */
+    /* a (m, k), or its transpose (k, m): m * k floats, and GEMM_SPILL behind them are spoilt */
+    void (*pack_a)(size_t m, size_t k, const float *a, size_t lda, bool transpose, float *out);
     void (*pack_b)(size_t k, size_t n, const float *b, size_t ldb, bool transpose, float *out);
 } gemm_kernels;
 

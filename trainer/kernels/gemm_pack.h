@@ -34,11 +34,16 @@ GEMM_TARGET static void GEMM(interleave)(const float *from, size_t stride, size_
         for (size_t r = 0; r < rows; r++) out[k * width + r] = from[r * stride + k];
 }
 
-/* a (k, m), its columns in groups of HEIGHT: a group is (k, its columns). Whole vectors spoil the beginning of the group's next k, which is
- * written afterwards; the last k has none, and is copied as it is. */
-GEMM_TARGET static void GEMM(pack_a)(size_t m, size_t k, const float *a, size_t lda, float *out) {
+/* a (m, k), or its transpose (k, m), its rows in groups of HEIGHT: a group is (k, its rows). Whole vectors spoil the beginning of the
+ * group's next k, which is written afterwards; behind the last k, that of the next group. */
+GEMM_TARGET static void GEMM(pack_a)(size_t m, size_t k, const float *a, size_t lda, bool transpose, float *out) {
     enum { WIDE = (GEMM_HEIGHT + GEMM_LANES - 1) / GEMM_LANES * GEMM_LANES };
-    size_t whole = m < WIDE ? 0 : (m - WIDE) / GEMM_HEIGHT * GEMM_HEIGHT + GEMM_HEIGHT;      /* columns of groups that whole vectors can read */
+    for (size_t r = 0; r < m && !transpose; r += GEMM_HEIGHT) {
+        size_t rows = m - r < GEMM_HEIGHT ? m - r : GEMM_HEIGHT;
+        GEMM(interleave)(a + r * lda, lda, rows, k, out + r * k, rows);
+    }
+    if (!transpose) return;
+    size_t whole = m < WIDE ? 0 : (m - WIDE) / GEMM_HEIGHT * GEMM_HEIGHT + GEMM_HEIGHT;      /* rows of groups that whole vectors can read */
     for (size_t i = 0; i + 1 < k; i++) {
         const float *from = a + i * lda;
         for (size_t r = 0; r < whole; r += GEMM_HEIGHT)
