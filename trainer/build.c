@@ -9,7 +9,8 @@ static network_limits limits_of(const model *m, const shard_info *info, const se
     bool given = s->dropout >= 0;
     return (network_limits){ .sequences = sequences, .tokens = sequences * info->seq_length, .masked = sequences * info->max_predictions,
                              .seq_length = info->seq_length, .hidden_dropout = given ? s->dropout : m->config.hidden_dropout_prob,
-                             .attention_dropout = given ? s->dropout : m->config.attention_probs_dropout_prob, .seed = (uint64_t)s->seed };
+                             .attention_dropout = given ? s->dropout : m->config.attention_probs_dropout_prob, .seed = (uint64_t)s->seed,
+                             .recompute = s->recompute };
 }
 
 size_t trainer_bytes(const model *m, const plan *p, const shard_info *info, const settings *s, range leaves, int rank) {

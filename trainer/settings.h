@@ -20,7 +20,7 @@ typedef struct settings {
     option_interval checkpoint_every, stop_after;
     int64_t keep, keep_every, log_every, check_every;
     int progress, comm_progress, wire;   /* MOVER_AUTO ..; EXCHANGE_FP32 .. */
-    bool dry_run;
+    bool recompute, dry_run;
 } settings;
 
 extern const option_program pretrain_program;

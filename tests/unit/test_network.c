@@ -120,6 +120,30 @@ static void sliced_last_layer(void **state) {
         }
 }
 
+/* Layers run again before their backward: every bit the same, whatever rows the last one has, in less room. */
+static void recompute(void **state) {
+    (void)state;
+    for (int layers = 1; layers <= 4; layers++)
+        for (int whole = 0; whole < 2; whole++) {
+            model *m = new_model(300, 48, layers, 3, 80);
+            float *w = new_weights(m);
+            batch *b = batch_new(4, 90, 20);
+            append(b, 90, 1, 300), append(b, 3, 2, 300), append(b, 41, 3, 300), append(b, 77, 4, 300);
+            network_limits limits = limits_of(b, 0.1);
+            limits.whole_last_layer = whole;
+            size_t bytes = network_bytes(m, &limits);
+            outcome kept = run_with(m, w, b, limits, 2);
+            limits.recompute = true;
+            outcome again = run_with(m, w, b, limits, 1);
+            assert_memory_equal(&again.result, &kept.result, sizeof kept.result);
+            for (size_t i = 0; i < m->gradient_elements; i++)
+                if (memcmp(&again.gradients[i], &kept.gradients[i], sizeof(float)))
+                    fail_msg("%d layers: element %zu: %.9g, kept %.9g", layers, i, (double)again.gradients[i], (double)kept.gradients[i]);
+            if (layers > 2) assert_true(network_bytes(m, &limits) < bytes);
+            free(kept.gradients), free(again.gradients), free(w), batch_free(b), model_free(m);
+        }
+}
+
 /* Logits in several blocks of words, and all at one time: the same losses to the bit, gradients to rounding; threads change nothing. */
 static void blocks_of_logits(void **state) {
     (void)state;
@@ -267,7 +291,7 @@ static void inference(void **state) {
     batch *b = batch_new(1, 20, 6), *c = batch_new(2, 20, 6);
     append(b, 15, 1, 60), append(c, 20, 2, 60), append(c, 15, 1, 60);
     network *n = network_new(m, &(network_limits){.sequences = 2, .tokens = 40, .masked = 0, .seq_length = 20, .hidden_dropout = 0.5,
-                                                  .attention_dropout = 0.5, .seed = 1});
+                                                  .attention_dropout = 0.5, .seed = 1, .whole_last_layer = true});
     b->masked = c->masked = 0;
     assert_non_null(network_hidden(n, w, b));
     network_mlm_logits(n, w, 7, logits[0]), network_nsp_logits(n, w, 0, nsp[0]);
@@ -281,7 +305,8 @@ static void inference(void **state) {
 int main(void) {
     error e;
     if (kernels_start(-1, &e)) return error_print(&e);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_change_bits), cmocka_unit_test(sliced_last_layer), cmocka_unit_test(blocks_of_logits),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_change_bits), cmocka_unit_test(sliced_last_layer), cmocka_unit_test(recompute),
+                                       cmocka_unit_test(blocks_of_logits),
                                        cmocka_unit_test(adds_to_what_waits),
                                        cmocka_unit_test(finite_differences), cmocka_unit_test(pad_row),
                                        cmocka_unit_test(nothing_to_learn), cmocka_unit_test(packing_order), cmocka_unit_test(dropout_share),
