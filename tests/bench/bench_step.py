@@ -151,9 +151,11 @@ def measure(case):
     best = max(layouts, key=lambda r: layouts[r]["rate"])
     say("  " + ", ".join(f"{r} x {THREADS // r}: {layouts[r]['rate']:.0f} tokens/s" for r in layouts))
     again = [ours(case, best, steps + SKIP) for _ in range(PAIRS)]
-    result = {"case": case, "machine": machine, "layouts": {str(r): v for r, v in layouts.items()}, "best": best, "rates": [r["rate"] for r in again], "peaks": [r["peak"] for r in again],
+    result = {"case": case, "machine": machine, "layouts": {str(r): v for r, v in layouts.items()}, "best": best, "rates": [r["rate"] for r in again],
+              "peaks": [r["peak"] for r in again],
               "flops_per_token": first["flops_per_token"], "share": [r["rate"] * r["flops_per_token"] / r["peak"] for r in again], "pairs": {}}
-    if len(layouts) > 1: result["threads"] = [ours(case, THREADS, steps + SKIP)["rate"] / ours(case, 1, steps + SKIP, leaves=THREADS)["rate"] for _ in range(PAIRS)]
+    if len(layouts) > 1:
+        result["threads"] = [ours(case, THREADS, steps + SKIP)["rate"] / ours(case, 1, steps + SKIP, leaves=THREADS)["rate"] for _ in range(PAIRS)]
     if PEER:
         procs = 1
         if not QUICK and THREADS > 1 and peer(case, "tuned", THREADS, steps) > peer(case, "tuned", 1, steps): procs = THREADS
@@ -212,8 +214,8 @@ def per_token(results):
 def main():
     results = [measure(case) for case in CASES]
     m = results[0]["machine"]
-    print(f"{m['threads']} threads, {m['kernels']}, products by {m['gemm']}: FMA peak {m['peak_flops'] / 1e9:.0f} GFLOP/s, memory {m['bandwidth'] / 1e9:.1f} GB/s; the FMA loop beside "
-          f"the runs {spread([p / 1e9 for r in results for p in r['peaks']], 0)} GFLOP/s\n")
+    print(f"{m['threads']} threads, {m['kernels']}, products by {m['gemm']}: FMA peak {m['peak_flops'] / 1e9:.0f} GFLOP/s, memory "
+          f"{m['bandwidth'] / 1e9:.1f} GB/s; the FMA loop beside the runs {spread([p / 1e9 for r in results for p in r['peaks']], 0)} GFLOP/s\n")
     print(table(results) + "\n")
     for r in results:
         if "threads" in r:
