@@ -73,7 +73,7 @@ static void take_scratch(network *n, arena *a) {
     n->norm_parts = floats(a, tasks, 2 * H);
     n->scratch = arena_take(a, (size_t)n->threads, sizeof *n->scratch);
     for (int i = 0; i < n->threads; i++) {
-        thread_scratch s = {floats(a, 1, attention_scratch(n->D)), arena_take(a, H + 16, sizeof(uint16_t))};
+        thread_scratch s = {floats(a, 1, attention_scratch(n->D, n->limits.seq_length)), arena_take(a, H + 16, sizeof(uint16_t))};
         if (n->scratch) n->scratch[i] = s;
     }
 }
