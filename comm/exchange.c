@@ -225,6 +225,7 @@ static bool poll_lanes(exchange *x) {
     phase *n = &x->now;
     if (!lanes_needed(x) || n->lanes_done == n->count) return false;
     int limit = n->by_node && !n->gather ? n->node_done : n->count, skip = n->by_node ? x->rounds : 0, finished;
+    if (n->gather && limit > n->lanes_done + 1) limit = n->lanes_done + 1;      /* what the next forward reads first has the link to itself */
     while (n->lanes_started < limit && lanes_start(x->lanes, n->bucket[n->lanes_started], n->gather, n->array, skip)) n->lanes_started++;
     bool moved = lanes_poll(x->lanes, &finished);
     if (finished < 0) return moved;
