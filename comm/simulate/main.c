@@ -189,7 +189,8 @@ static int run(simulation *m, error *e) {
     if (m->c->rank == 0)
         printf("{\"ranks\": %d, \"nodes\": %d, \"path\": \"%s\", \"elements\": %zu, \"step\": %.9g, \"sum\": %.9g, \"norm\": %.9g, "
                "\"update\": %.9g, \"gather\": %.9g, \"bytes_per_rank\": %.9g, \"row_bytes_per_rank\": %.9g}\n",
-               m->c->size, m->c->nodes, exchange_path(m->x), elements, sum[0], sum[1], sum[2], sum[3], sum[4], (double)bytes[0] / shares, (double)bytes[1] / shares);
+               m->c->size, m->c->nodes, exchange_path(m->x), elements, sum[0], sum[1], sum[2], sum[3], sum[4], (double)bytes[0] / shares,
+               (double)bytes[1] / shares);
     return 0;
 }
 
