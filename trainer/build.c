@@ -13,13 +13,18 @@ static network_limits limits_of(const model *m, const shard_info *info, const se
                              .recompute = s->recompute };
 }
 
+static exchange_options exchange_of(const model *m, const settings *s) {
+    return (exchange_options){ .weights = m->weight_elements, .wire = s->wire, .row_bucket = m->buckets - 1, .row_elements = m->tensor[m->word].columns };
+}
+
 size_t trainer_bytes(const model *m, const plan *p, const shard_info *info, const settings *s, range leaves, int rank) {
     network_limits limits = limits_of(m, info, s);
     size_t own = leaves.end - leaves.begin, row = (size_t)info->seq_length * 6 + (size_t)info->max_predictions * 8 + 1;
     size_t block_rows = 256 > s->micro_batch ? 256 : (size_t)s->micro_batch;
     size_t packed = limits.tokens * 12 + limits.masked * 8;
     size_t word = m->tensor[m->word].count, inner = limits.tokens * (size_t)m->config.intermediate_size;
-    return m->weight_elements * sizeof(float) + tree_bytes(m->gradient_elements, (int)own) + optimizer_bytes(m, p, rank, s->optimizer) +
+    exchange_options how = exchange_of(m, s);
+    return exchange_bytes(p, &how, rank) + tree_bytes(m->gradient_elements, (int)own) + optimizer_bytes(m, p, rank, s->optimizer) +
            network_bytes(m, &limits) + gemm_bytes(word > inner ? word : inner, omp_get_max_threads()) + own * (packed + block_rows * row);
 }
 
@@ -29,8 +34,7 @@ void trainer_build(trainer *t) {
     size_t leaves = t->leaves.end - t->leaves.begin;
     network_limits limits = limits_of(m, info, &t->settings);
     optimizer_settings update = settings_optimizer(&t->settings, info->has_nsp);
-    exchange_options how = { .weights = m->weight_elements, .wire = t->settings.wire, .row_bucket = m->buckets - 1,
-                             .row_elements = m->tensor[m->word].columns };
+    exchange_options how = exchange_of(m, &t->settings);
     t->exchange = exchange_new(t->comm, t->plan, &how);
     t->weights = exchange_weights(t->exchange);
     t->tree = tree_new(m->gradient_elements, (int)leaves, exchange_gradients(t->exchange));

@@ -85,6 +85,34 @@ static void threads_do_not_change_bits(void **state) {
     free(one.gradients), free(w), batch_free(b), model_free(m);
 }
 
+/* Weights that come in bucket by bucket, each when the forward pass asks for it; NaN until then. */
+typedef struct arrival { const model *m; const float *sent; float *here; } arrival;
+
+static void arrive(void *context, int bucket) {
+    arrival *a = context;
+    range r = a->m->bucket[bucket];
+    memcpy(a->here + r.begin, a->sent + r.begin, (r.end - r.begin) * sizeof(float));
+}
+
+static void weights_are_awaited(void **state) {
+    (void)state;
+    model *m = new_model(300, 48, 3, 3, 80);
+    float *sent = new_weights(m), *here = must_alloc(m->weight_elements, sizeof *here);
+    batch *b = batch_new(2, 90, 20);
+    append(b, 90, 1, 300), append(b, 41, 3, 300);
+    outcome whole = run(m, sent, b, 0, 1);
+    network_limits limits = limits_of(b, 0);
+    network *n = network_new(m, &limits);
+    arrival a = {m, sent, here};
+    leaf_result result;
+    memset(here, 0xff, m->weight_elements * sizeof *here);
+    network_set_await(n, arrive, &a);
+    network_forward(n, here, b, (loss_scale){0.01, 0.25}, &result);
+    assert_memory_equal(&result, &whole.result, sizeof result);
+    assert_memory_equal(here, sent, m->weight_elements * sizeof *here);          /* nobody is left waiting for */
+    network_free(n), free(whole.gradients), free(here), free(sent), batch_free(b), model_free(m);
+}
+
 static void near_gradients(const model *m, const char *what, const float *got, const float *want) {
     double all = 0;
     for (size_t i = 0; i < m->gradient_elements; i++) all += (double)want[i] * (double)want[i];
@@ -316,8 +344,7 @@ int main(void) {
     error e;
     if (kernels_start(-1, &e)) return error_print(&e);
     const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_change_bits), cmocka_unit_test(sliced_last_layer), cmocka_unit_test(recompute),
-                                       cmocka_unit_test(blocks_of_logits),
-                                       cmocka_unit_test(adds_to_what_waits),
+                                       cmocka_unit_test(blocks_of_logits), cmocka_unit_test(adds_to_what_waits), cmocka_unit_test(weights_are_awaited),
                                        cmocka_unit_test(finite_differences), cmocka_unit_test(pad_row),
                                        cmocka_unit_test(nothing_to_learn), cmocka_unit_test(packing_order), cmocka_unit_test(dropout_share),
                                        cmocka_unit_test(inference)};
