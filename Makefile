@@ -12,7 +12,7 @@ VERSION := 0.1.0
 include cluster/libraries.mk
 
 CFLAGS  ?=
-STRICT  := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=fast -fopenmp -Wall -Wextra -Wshadow -Wconversion
+STRICT  := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=fast -fno-math-errno -fopenmp -Wall -Wextra -Wshadow -Wconversion
 ALL_CFLAGS = $(STRICT) $(OPT) -g $(CFLAGS) -I. -DBERT_VERSION='"$(VERSION)"' -MMD -MP
 ifeq ($(V),0)
   SAY = @printf '%-5s %s\n'

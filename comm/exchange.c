@@ -116,19 +116,27 @@ static void node_init(exchange *x, comm *c) {
     floats_clear(x->weights, x->options.weights);
 }
 
+static lanes_setup setup_of_lanes(const plan *p, const exchange_options *o, const wire *rows) {
+    return (lanes_setup){ .plan = p, .message = o->message ? o->message : EXCHANGE_MESSAGE, .bf16 = o->wire == EXCHANGE_BF16,
+                          .row_bucket = o->row_elements ? o->row_bucket : -1, .rows = rows };
+}
+
+size_t exchange_bytes(const plan *p, const exchange_options *o, int rank) {
+    lanes_setup s = setup_of_lanes(p, o, NULL);
+    return o->weights * sizeof(float) + lanes_bytes(&s, rank) + p->elements / PLAN_BLOCK * sizeof(double);
+}
+
 exchange *exchange_new(comm *c, const plan *p, const exchange_options *o) {
     assert(c->size == p->ranks);
     exchange *x = must_zalloc(1, sizeof *x);
     x->plan = p;
     if (o) x->options = *o;
-    if (!x->options.message) x->options.message = EXCHANGE_MESSAGE;
     x->rank = c->rank;
     x->crowded = c->node_size > sysconf(_SC_NPROCESSORS_ONLN);
     x->now.bucket = must_alloc((size_t)p->buckets + 1, sizeof *x->now.bucket);
     x->now.at_end = must_alloc((size_t)p->buckets + 1, sizeof *x->now.at_end);
     rows_init(x);
-    lanes_setup s = { .plan = p, .message = x->options.message, .bf16 = x->options.wire == EXCHANGE_BF16, .row_bucket = x->options.row_bucket,
-                      .rows = &x->rows };
+    lanes_setup s = setup_of_lanes(p, &x->options, &x->rows);
     x->lanes = lanes_new(c, &s);
     node_init(x, c);
     blocks_init(x);
@@ -225,6 +233,7 @@ static bool poll_lanes(exchange *x) {
     phase *n = &x->now;
     if (!lanes_needed(x) || n->lanes_done == n->count) return false;
     int limit = n->by_node && !n->gather ? n->node_done : n->count, skip = n->by_node ? x->rounds : 0, finished;
+    if (n->gather && limit > n->lanes_done + 1) limit = n->lanes_done + 1;      /* what the next forward reads first has the link to itself */
     while (n->lanes_started < limit && lanes_start(x->lanes, n->bucket[n->lanes_started], n->gather, n->array, skip)) n->lanes_started++;
     bool moved = lanes_poll(x->lanes, &finished);
     if (finished < 0) return moved;

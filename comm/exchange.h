@@ -47,6 +47,7 @@ typedef struct exchange_options {                /* all zero: the defaults. Same
 
 /* Collective. All buffers are made here, none later. p is borrowed; o may be NULL. WINDOWS where they cannot be: fail(). */
 exchange *exchange_new(comm *c, const plan *p, const exchange_options *o);
+size_t exchange_bytes(const plan *p, const exchange_options *o, int rank);      /* Not collective. All but the gradients, which tree_bytes() counts */
 void exchange_free(exchange *x);                 /* Collective. NULL is allowed */
 const char *exchange_path(const exchange *x);    /* "messages", "shared windows": for the user's first line */
 

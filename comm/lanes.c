@@ -41,7 +41,7 @@ struct lanes {
     MPI_Comm world;               /* of its own: no message of another part can slip in */
     int rank, groups;
     group *group;                 /* k halvings, then the direct exchange when q > 1 */
-    size_t slot;                  /* floats */
+    size_t widest, slot;          /* members of the widest group; floats of a slot */
     float *wide;                  /* [widest - 1] slots of unpacked values; only where many packed ones are added */
     float **source;               /* [widest group] operands of an addition */
     lane lane[LANES];
@@ -71,14 +71,25 @@ static void groups_init(lanes *l) {
     if (q > 1) group_init(&l->group[k], q, r >> k, r & ((1 << k) - 1), 1 << k, k + 1);
 }
 
+static void groups_free(lanes *l) {
+    for (int i = 0; i < l->groups; i++) {
+        free(l->group[i].rank);
+        free(l->group[i].pairs);
+    }
+    free(l->group);
+}
+
+static bool packing(const lanes *l) { return l->dense.bf16 || l->setup.row_bucket >= 0; }
+
 /* Slots for the longest messages of any group. */
-static void slots_init(lanes *l) {
-    size_t widest = 1, longest = 0;
+static void size_slots(lanes *l) {
+    size_t longest = 0;
+    l->widest = 1;
     for (int i = 0; i < l->groups; i++) {
         group *g = &l->group[i];
         size_t others = (size_t)g->n - 1;
         g->message = l->setup.message / others > 0 ? l->setup.message / others : 1;
-        if ((size_t)g->n > widest) widest = (size_t)g->n;
+        if ((size_t)g->n > l->widest) l->widest = (size_t)g->n;
         for (int b = 0; b < l->setup.plan->buckets; b++)
             for (int j = 0; j < g->n; j++) {
                 range part = part_of_member(l, g, j, b);
@@ -87,16 +98,29 @@ static void slots_init(lanes *l) {
             }
     }
     l->slot = (wire_room(longest) + 15) / 16 * 16;
-    size_t floats = SETS * (widest - 1) * l->slot;
-    bool packing = l->dense.bf16 || l->setup.row_bucket >= 0;
+}
+
+static size_t slots_of_lane(const lanes *l) { return SETS * (l->widest - 1) * l->slot; }
+static size_t slots_unpacked(const lanes *l) { return packing(l) && l->widest > 2 ? (l->widest - 1) * l->slot : 0; }
+
+size_t lanes_bytes(const lanes_setup *s, int rank) {
+    lanes l = { .setup = *s, .dense.bf16 = s->bf16, .rank = rank };
+    groups_init(&l);
+    size_slots(&l);
+    groups_free(&l);
+    return (LANES * slots_of_lane(&l) * (packing(&l) ? 2 : 1) + slots_unpacked(&l)) * sizeof(float);
+}
+
+static void slots_init(lanes *l) {
+    size_t widest = l->widest, floats = slots_of_lane(l);
     l->source = must_alloc(widest, sizeof *l->source);
     l->waiting = must_alloc(LANES * SETS * 2 * widest, sizeof *l->waiting);
     l->arrived = must_alloc(LANES * SETS * 2 * widest, sizeof *l->arrived);
-    if (packing && widest > 2) l->wide = floats_new((widest - 1) * l->slot);
+    if (slots_unpacked(l)) l->wide = floats_new(slots_unpacked(l));
     for (int i = 0; i < LANES; i++) {
         lane *a = &l->lane[i];
         a->in = floats_new(floats);
-        if (packing) a->out = floats_new(floats);
+        if (packing(l)) a->out = floats_new(floats);
         a->part = must_alloc(widest, sizeof *a->part);
         for (int s = 0; s < SETS; s++) a->request[s] = must_alloc(2 * widest, sizeof *a->request[s]);
     }
@@ -110,23 +134,20 @@ lanes *lanes_new(comm *c, const lanes_setup *s) {
     l->rank = c->rank;
     MPI_Comm_split(MPI_COMM_WORLD, 0, c->rank, &l->world);
     groups_init(l);
+    size_slots(l);
     slots_init(l);
     return l;
 }
 
 void lanes_free(lanes *l) {
     if (!l) return;
-    for (int i = 0; i < l->groups; i++) {
-        free(l->group[i].rank);
-        free(l->group[i].pairs);
-    }
+    groups_free(l);
     for (int i = 0; i < LANES; i++) {
         free(l->lane[i].in);
         free(l->lane[i].out);
         free(l->lane[i].part);
         for (int s = 0; s < SETS; s++) free(l->lane[i].request[s]);
     }
-    free(l->group);
     free(l->source);
     free(l->wide);
     free(l->waiting);

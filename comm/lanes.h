@@ -24,6 +24,7 @@ typedef struct lanes_setup {
     const wire *rows;
 } lanes_setup;
 
+size_t lanes_bytes(const lanes_setup *s, int rank);       /* Not collective. Of all slots */
 lanes *lanes_new(comm *c, const lanes_setup *s);          /* Collective */
 void lanes_free(lanes *l);                                /* Collective. NULL is allowed */
 

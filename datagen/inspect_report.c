@@ -31,8 +31,8 @@ void length_summarize(length_summary *out, const uint16_t *lengths, uint64_t row
 
 static void print_folder(const shard_report *r) {
     const shard_manifest *m = r->m;
-    printf("%s: shards, sequence length %u, at most %u predictions, next sentence %s\n", r->path, m->seq_length, m->max_predictions,
-           m->has_nsp ? "yes" : "no");
+    printf("%s: shards, sequence length %u, at most %u predictions, %s\n", r->path, m->seq_length, m->max_predictions,
+           shard_manifest_is_order(m) ? "sentence order (label 1: swapped)" : m->has_nsp ? "next sentence yes" : "next sentence no");
     printf("  vocabulary   %zu tokens, SHA-256 %.8s..., %s, strip accents %s\n", m->vocab_size, m->vocab_hash, m->lowercase ? "uncased" : "cased",
            strip_names[m->strip_accents]);
     for (int s = 0; s < 2; s++) {

@@ -23,12 +23,18 @@ static void print_words(const vocab *v, const shard_rows *r, uint32_t P, uint32_
     }
 }
 
-static void print_example(const vocab *v, const shard_rows *r, const shard_info *info, uint64_t row, uint16_t length) {
+/* What a row's label says of A and B; nothing of rows without one. */
+static const char *relation(const shard_info *info, const shard_manifest *m, int label) {
+    if (!info->has_nsp) return "";
+    if (!label) return ", B follows A (label 0)";
+    return shard_manifest_is_order(m) ? ", A follows B: they are swapped (label 1)" : ", B is from elsewhere (label 1)";
+}
+
+static void print_example(const vocab *v, const shard_rows *r, const shard_info *info, const shard_manifest *m, uint64_t row, uint16_t length) {
     uint32_t cut = 1, P = 0;
     while (cut < length && r->segment_ids[cut] == 0) cut++;
     while (P < info->max_predictions && r->positions[P]) P++;
-    printf("row %llu: %u tokens, %u masked%s\n", (unsigned long long)row, length, P,
-           !info->has_nsp ? "" : r->next_sentence[0] ? ", B is from elsewhere (label 1)" : ", B follows A (label 0)");
+    printf("row %llu: %u tokens, %u masked%s\n", (unsigned long long)row, length, P, relation(info, m, info->has_nsp && r->next_sentence[0]));
     printf("A: ");
     print_words(v, r, P, 0, cut);
     if (cut < length) {
@@ -41,21 +47,24 @@ static void print_example(const vocab *v, const shard_rows *r, const shard_info 
 int inspect_example(const char *path, uint64_t row, error *e) {
     shard_folder *f;
     vocab *v = NULL;
+    shard_manifest m = {0};
     if (shard_folder_open(&f, path, e)) return e->code;
     const shard_info *info = shard_folder_info(f);
     enum shard_split split = info->rows[SHARD_TRAINING] ? SHARD_TRAINING : SHARD_TEST;
     char *name = files_join(path, MANIFEST_VOCAB);
     shard_rows *r = shard_rows_new(f, 1);
     int code = vocab_load(&v, name, e);
+    if (!code) code = shard_manifest_read(&m, path, e);
     if (!code && row >= info->rows[split])
         code = error_set(e, EXIT_USAGE, "--example: row %llu is not there; %s has rows 0 to %llu", (unsigned long long)row, path,
                          (unsigned long long)info->rows[split] - 1);
     if (!code) code = shard_read_rows(f, split, row, 1, r, e);
     if (!code && vocab_size(v) < info->vocab_size) code = error_set(e, EXIT_USAGE, "%s: has fewer tokens than the manifest says", name);
-    if (!code) print_example(v, r, info, row, shard_lengths(f, split)[row]);
+    if (!code) print_example(v, r, info, &m, row, shard_lengths(f, split)[row]);
     shard_rows_free(r);
     free(name);
     vocab_free(v);
+    shard_manifest_free(&m);
     shard_folder_free(f);
     return code;
 }

@@ -48,6 +48,11 @@ void shard_manifest_free(shard_manifest *m) {
     *m = (shard_manifest){0};
 }
 
+bool shard_manifest_is_order(const shard_manifest *m) {
+    const json *order = json_get(m->options, "sentence_order");
+    return m->has_nsp && order && json_kind_of(order) == JSON_KIND_BOOL && json_bool(order);
+}
+
 /* The manifest's own hash: of its text without the line that holds it. */
 static void hash_without_own(const json *root, char hex[SHA256_HEX]) {
     json *rest = json_new_object();

@@ -42,6 +42,8 @@ const char *shard_manifest_lengths_name(enum shard_split split);
 uint64_t shard_manifest_rows(const shard_manifest *m, enum shard_split split);
 /* Split that a file's name tells (readers elsewhere choose by these words): test if it holds "test" and not "train". */
 enum shard_split shard_manifest_split_of(const char *name);
+/* Whether label 1 says that A and B are swapped (--sentence-order), not that B is from elsewhere. */
+bool shard_manifest_is_order(const shard_manifest *m);
 void shard_manifest_add_file(shard_manifest *m, const char *name, enum shard_split split);   /* keeps the order above */
 void shard_manifest_content_hash(const shard_manifest *m, char hex[SHA256_HEX]);             /* over the files' content hashes (hex, no separator) */
 

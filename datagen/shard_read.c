@@ -92,13 +92,15 @@ static void take_segment(tokeniser *t, const char *text, size_t bytes) {
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-static void take_paragraph(tokeniser *t, const char *text, size_t bytes) {
+/* valid: as UTF-8, all of it; else sentences that are not are left out. */
+static void take_paragraph(tokeniser *t, const char *text, size_t bytes, bool valid) {
     const char *end = text + bytes;
     for (;;) {
         while (text < end && is_space(*text)) text++;
         if (text == end) return;
-        size_t n = sentence_bytes(text, (size_t)(end - text));
-        take_segment(t, text, n);
+        size_t n = sentence_bytes(text, (size_t)(end - text)), bad;
+        if (valid || utf8_valid(text, n, &bad)) take_segment(t, text, n);
+        else t->c.skipped++;
         text += n;
     }
 }
@@ -108,11 +110,11 @@ static int take_line(tokeniser *t, const batch *b, const line *l, error *e) {
     const build_settings *s = &t->r->g->s;
     const char *text = b->text + l->offset;
     size_t bad;
-    if (s->invalid != INVALID_REPLACE && !utf8_valid(text, l->bytes, &bad)) {
-        if (s->invalid == INVALID_FAIL) return text_invalid(l->file, l->number, text[bad], e);
-        t->c.skipped++;
-    } else if (s->text.split_sentences) take_paragraph(t, text, l->bytes);
-    else take_segment(t, text, l->bytes);
+    bool valid = s->invalid == INVALID_REPLACE || utf8_valid(text, l->bytes, &bad);
+    if (!valid && s->invalid == INVALID_FAIL) return text_invalid(l->file, l->number, text[bad], e);
+    if (s->text.split_sentences) take_paragraph(t, text, l->bytes, valid);
+    else if (valid) take_segment(t, text, l->bytes);
+    else t->c.skipped++;
     return 0;
 }
 

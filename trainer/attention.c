@@ -26,25 +26,43 @@ static attention_head open_head(const network *n, const batch *b, int l, const a
                             .scratch = n->scratch[omp_get_thread_num()].attention};
 }
 
+static attention_gradients open_gradients(const network *n, const batch *b, const attention_view *v, size_t task) {
+    head_place at = place_of(n, b, v, task);
+    return (attention_gradients){.dcontext = v->dcontext + at.query * n->H + at.column, .dq = v->dq + at.query * v->q_stride + at.column,
+                                 .dk = v->dk + at.key * v->kv_stride + at.column, .dv = v->dv + at.key * v->kv_stride + at.column};
+}
+
+/* A thread takes its next task before it begins one, to have that one's rows fetched meanwhile. */
+static void run_tasks(network *n, const batch *b, int l, const attention_view *v, bool backward) {
+    size_t tasks = b->sequences * n->A, taken = 0;
+#pragma omp parallel num_threads(n->threads)
+    {
+        size_t task = __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED);
+        while (task < tasks) {
+            size_t next = __atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED);
+            attention_head h = open_head(n, b, l, v, task);
+            attention_gradients g = open_gradients(n, b, v, task);
+            attention_rows soon[ATTENTION_SOON];
+            if (next < tasks) {
+                attention_head h_next = open_head(n, b, l, v, next);
+                attention_soon(&h_next, backward ? open_gradients(n, b, v, next).dcontext : NULL, soon);
+                h.soon = soon;
+            }
+            if (backward) kernel.attention_backward(&h, &g);
+            else kernel.attention_forward(&h);
+            task = next;
+        }
+    }
+}
+
 void attention_forward(network *n, const batch *b, int l, const attention_view *v) {
     int before = ledger_enter(LEDGER_ATTENTION);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
-    for (size_t task = 0; task < b->sequences * n->A; task++) {
-        attention_head h = open_head(n, b, l, v, task);
-        kernel.attention_forward(&h);
-    }
+    run_tasks(n, b, l, v, false);
     ledger_leave(before);
 }
 
 void attention_backward(network *n, const batch *b, int l, const attention_view *v) {
     int before = ledger_enter(LEDGER_ATTENTION);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
-    for (size_t task = 0; task < b->sequences * n->A; task++) {
-        attention_head h = open_head(n, b, l, v, task);
-        head_place at = place_of(n, b, v, task);
-        attention_gradients g = {.dcontext = v->dcontext + at.query * n->H + at.column, .dq = v->dq + at.query * v->q_stride + at.column,
-                                 .dk = v->dk + at.key * v->kv_stride + at.column, .dv = v->dv + at.key * v->kv_stride + at.column};
-        kernel.attention_backward(&h, &g);
-    }
+    run_tasks(n, b, l, v, true);
     ledger_leave(before);
 }

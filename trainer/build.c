@@ -9,7 +9,12 @@ static network_limits limits_of(const model *m, const shard_info *info, const se
     bool given = s->dropout >= 0;
     return (network_limits){ .sequences = sequences, .tokens = sequences * info->seq_length, .masked = sequences * info->max_predictions,
                              .seq_length = info->seq_length, .hidden_dropout = given ? s->dropout : m->config.hidden_dropout_prob,
-                             .attention_dropout = given ? s->dropout : m->config.attention_probs_dropout_prob, .seed = (uint64_t)s->seed };
+                             .attention_dropout = given ? s->dropout : m->config.attention_probs_dropout_prob, .seed = (uint64_t)s->seed,
+                             .recompute = s->recompute };
+}
+
+static exchange_options exchange_of(const model *m, const settings *s) {
+    return (exchange_options){ .weights = m->weight_elements, .wire = s->wire, .row_bucket = m->buckets - 1, .row_elements = m->tensor[m->word].columns };
 }
 
 size_t trainer_bytes(const model *m, const plan *p, const shard_info *info, const settings *s, range leaves, int rank) {
@@ -18,7 +23,8 @@ size_t trainer_bytes(const model *m, const plan *p, const shard_info *info, cons
     size_t block_rows = 256 > s->micro_batch ? 256 : (size_t)s->micro_batch;
     size_t packed = limits.tokens * 12 + limits.masked * 8;
     size_t word = m->tensor[m->word].count, inner = limits.tokens * (size_t)m->config.intermediate_size;
-    return m->weight_elements * sizeof(float) + tree_bytes(m->gradient_elements, (int)own) + optimizer_bytes(m, p, rank, s->optimizer) +
+    exchange_options how = exchange_of(m, s);
+    return exchange_bytes(p, &how, rank) + tree_bytes(m->gradient_elements, (int)own) + optimizer_bytes(m, p, rank, s->optimizer) +
            network_bytes(m, &limits) + gemm_bytes(word > inner ? word : inner, omp_get_max_threads()) + own * (packed + block_rows * row);
 }
 
@@ -28,8 +34,7 @@ void trainer_build(trainer *t) {
     size_t leaves = t->leaves.end - t->leaves.begin;
     network_limits limits = limits_of(m, info, &t->settings);
     optimizer_settings update = settings_optimizer(&t->settings, info->has_nsp);
-    exchange_options how = { .weights = m->weight_elements, .wire = t->settings.wire, .row_bucket = m->buckets - 1,
-                             .row_elements = m->tensor[m->word].columns };
+    exchange_options how = exchange_of(m, &t->settings);
     t->exchange = exchange_new(t->comm, t->plan, &how);
     t->weights = exchange_weights(t->exchange);
     t->tree = tree_new(m->gradient_elements, (int)leaves, exchange_gradients(t->exchange));

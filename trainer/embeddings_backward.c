@@ -8,7 +8,7 @@ enum { END = -1 };
 norm_task embedding_norm_task(network *n, const float *weights, const batch *b, float *gradients) {
     const model *m = n->model;
     (void)b;
-    return (norm_task){n, b, &n->all, &n->embedding, weight_of(n, weights, m->embedding_norm_weight), n->d, NULL, EMBEDDING_LAYER, 0,
+    return (norm_task){n, b, &n->all, &n->embedding, weight_of(n, weights, m->embedding_norm_weight), n->d, false, EMBEDDING_LAYER, 0,
                        gradient_of(n, gradients, m->embedding_norm_weight), gradient_of(n, gradients, m->embedding_norm_bias)};
 }
 

@@ -54,7 +54,8 @@ static int open_filler(filler *f, const char *folder, error *e) {
     f->t = tokenizer_new(f->v, (tokenizer_settings){lowercase, strip_accents, SPECIALS_KEEP});
     f->longest = (size_t)c->max_position_embeddings;
     f->words = vocab_size(f->v);
-    network_limits limits = {.sequences = 1, .tokens = f->longest, .masked = f->longest, .seq_length = (uint32_t)f->longest};
+    network_limits limits = {.sequences = 1, .tokens = f->longest, .masked = f->longest, .seq_length = (uint32_t)f->longest,
+                             .whole_last_layer = true};
     f->n = network_new(f->m, &limits);
     f->b = batch_new(1, (uint32_t)f->longest, (uint32_t)f->longest);
     f->logits = must_alloc((size_t)c->vocab_size, sizeof *f->logits);

@@ -21,16 +21,16 @@ void forward_embeddings(network *n, const float *weights, const batch *b) {
     const model *m = n->model;
     const float *gamma = weight_of(n, weights, m->embedding_norm_weight), *beta = weight_of(n, weights, m->embedding_norm_bias);
     const norm_state *s = &n->embedding;
-    float epsilon = (float)m->config.layer_norm_eps;
+    float *out = n->layer[0].input, epsilon = (float)m->config.layer_norm_eps;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
     for (size_t task = 0; task < tasks_of(b->tokens); task++) {
         size_t first = task * TASK_ROWS, rows = task_rows(b->tokens, first);
         uint16_t *lane = n->scratch[omp_get_thread_num()].lane;
         for (size_t row = first; row < first + rows; row++) embed_row(n, weights, b, row);
-        kernel.layernorm(s->sum + first * n->H, gamma, beta, epsilon, n->embedded + first * n->H, s->mean + first, s->rstd + first, rows, n->H);
+        kernel.layernorm(s->sum + first * n->H, gamma, beta, epsilon, out + first * n->H, s->mean + first, s->rstd + first, rows, n->H);
         for (size_t row = first; row < first + rows; row++) {
             dropout d = network_row_dropout(n, b, &n->all, row, EMBEDDING_LAYER, 0, lane);
-            kernel.dropout_apply(n->embedded + row * n->H, n->embedded + row * n->H, d, n->H);
+            kernel.dropout_apply(out + row * n->H, out + row * n->H, d, n->H);
         }
     }
 }
@@ -91,7 +91,7 @@ attention_view attention_view_of(const network *n, int l) {
     const row_set *r = rows_of_layer(n, l);
     return (attention_view){.rows = r->count, .first = r->first, .position = r->position, .q = s->qkv, .k = s->qkv + n->H, .v = s->qkv + 2 * n->H,
                             .q_stride = 3 * n->H, .kv_stride = 3 * n->H, .context = s->context, .max = s->max, .inverse = s->inverse,
-                            .dcontext = n->dropped, .dq = n->dqkv, .dk = n->dqkv + n->H, .dv = n->dqkv + 2 * n->H};
+                            .dcontext = s->norm2.sum, .dq = n->wide, .dk = n->wide + n->H, .dv = n->wide + 2 * n->H};
 }
 
 /* A product whose rows are a sublayer's sum, and what follows on each row. */
@@ -101,23 +101,57 @@ static void run_sublayer(gemm_job j, sublayer s) {
     gemm_run(&j, 1);
 }
 
-void forward_layer(network *n, const float *weights, const batch *b, int l) {
+/* From the layer's input to the output of its first LayerNorm. */
+static void forward_attention_block(network *n, const float *weights, const batch *b, int l) {
     const layer_tensors *t = &n->model->layer[l];
-    layer_state *s = &n->layer[l];
+    const layer_state *s = &n->layer[l];
     const row_set *r = rows_of_layer(n, l);
-    size_t R = r->count, H = n->H, I = n->I;
     project_qkv(n, weights, b, l);
     attention_view view = attention_view_of(n, l);
     attention_forward(n, b, l, &view);
-    run_sublayer(linear(R, H, H, s->context, weight_of(n, weights, t->attention_output_weight), s->norm1.sum, H),
+    run_sublayer(linear(r->count, n->H, n->H, s->context, weight_of(n, weights, t->attention_output_weight), s->norm1.sum, n->H),
                  (sublayer){n, b, r, l, SITE_ATTENTION_OUTPUT, &s->norm1, weight_of(n, weights, t->attention_output_bias), residual_of(n, l),
                             weight_of(n, weights, t->attention_norm_weight), weight_of(n, weights, t->attention_norm_bias), s->middle});
-    gemm_job up = linear(R, I, H, s->middle, weight_of(n, weights, t->intermediate_weight), s->u, I);
-    up.finish = GEMM_GELU;
+}
+
+/* u, and with GEMM_GELU n->wide = gelu(u); with GEMM_BIAS u alone. */
+static void forward_up(network *n, const float *weights, int l, enum gemm_finish finish) {
+    const layer_tensors *t = &n->model->layer[l];
+    const layer_state *s = &n->layer[l];
+    gemm_job up = linear(rows_of_layer(n, l)->count, n->I, n->H, s->middle, weight_of(n, weights, t->intermediate_weight), s->u, n->I);
+    up.finish = finish;
     up.bias = weight_of(n, weights, t->intermediate_bias);
-    up.g = n->gelu;
+    up.g = n->wide;
     gemm_run(&up, 1);
-    run_sublayer(linear(R, H, I, n->gelu, weight_of(n, weights, t->output_weight), s->norm2.sum, H),
+}
+
+void forward_layer(network *n, const float *weights, const batch *b, int l) {
+    const layer_tensors *t = &n->model->layer[l];
+    const layer_state *s = &n->layer[l];
+    const row_set *r = rows_of_layer(n, l);
+    forward_attention_block(n, weights, b, l);
+    forward_up(n, weights, l, GEMM_GELU);
+    run_sublayer(linear(r->count, n->H, n->I, n->wide, weight_of(n, weights, t->output_weight), s->norm2.sum, n->H),
                  (sublayer){n, b, r, l, SITE_OUTPUT, &s->norm2, weight_of(n, weights, t->output_bias), s->middle,
                             weight_of(n, weights, t->output_norm_weight), weight_of(n, weights, t->output_norm_bias), s->output});
+}
+
+/* The output of the layer below from its LayerNorm's input, row by row as in finish_rows(): the same bits. */
+static void input_again(network *n, const float *weights, const batch *b, int l) {
+    const layer_tensors *t = &n->model->layer[l - 1];
+    const float *gamma = weight_of(n, weights, t->output_norm_weight), *beta = weight_of(n, weights, t->output_norm_bias);
+    const norm_state *s = &n->layer[l - 1].norm2;
+    float *out = n->layer[l].input, epsilon = (float)n->model->config.layer_norm_eps;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(n->threads)
+    for (size_t task = 0; task < tasks_of(b->tokens); task++) {
+        size_t first = task * TASK_ROWS, at = first * n->H;
+        kernel.layernorm(s->sum + at, gamma, beta, epsilon, out + at, s->mean + first, s->rstd + first, task_rows(b->tokens, first), n->H);
+    }
+}
+
+void forward_layer_again(network *n, const float *weights, const batch *b, int l) {
+    if (l == 0) forward_embeddings(n, weights, b);
+    else input_again(n, weights, b, l);
+    forward_attention_block(n, weights, b, l);
+    forward_up(n, weights, l, GEMM_BIAS);
 }

@@ -22,7 +22,8 @@ static void backward_mlm(network *n, const float *weights, const batch *b, float
                           .dgamma = gradient_of(n, gradients, m->transform_norm_weight), .dbeta = gradient_of(n, gradients, m->transform_norm_bias)});
     kernel.gelu_backward(h->u, h->d, h->g, K, H, H);
     backward_dense(n, weights, m->transform_weight, m->transform_bias, h->gathered, h->d, h->output, K, gradients);
-    for (size_t i = 0; i < K; i++) kernel.add(n->d + (size_t)n->masked_at[i] * H, h->output + i * H, H);
+    float *below = gradient_at(n, n->L - 1);
+    for (size_t i = 0; i < K; i++) kernel.add(below + (size_t)n->masked_at[i] * H, h->output + i * H, H);
 }
 
 static void backward_nsp(network *n, const float *weights, const batch *b, float *gradients) {
@@ -35,11 +36,12 @@ static void backward_nsp(network *n, const float *weights, const batch *b, float
     gemm_run(job, 2);
     for (size_t i = 0; i < B * H; i++) h->dpooled[i] *= 1 - h->pooled[i] * h->pooled[i];
     backward_dense(n, weights, m->pooler_weight, m->pooler_bias, h->cls, h->dpooled, h->pooled, B, gradients);
-    for (size_t s = 0; s < B; s++) kernel.add(n->d + (size_t)n->cls_at[s] * H, h->pooled + s * H, H);
+    float *below = gradient_at(n, n->L - 1);
+    for (size_t s = 0; s < B; s++) kernel.add(below + (size_t)n->cls_at[s] * H, h->pooled + s * H, H);
 }
 
 void heads_backward(network *n, const float *weights, const batch *b, float *gradients) {
-    memset(n->d, 0, rows_of_layer(n, n->L - 1)->count * n->H * sizeof *n->d);
+    memset(gradient_at(n, n->L - 1), 0, rows_of_layer(n, n->L - 1)->count * n->H * sizeof(float));
     backward_mlm(n, weights, b, gradients);
     backward_nsp(n, weights, b, gradients);
 }

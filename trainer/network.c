@@ -13,18 +13,36 @@ static norm_state take_norm(arena *a, size_t rows, size_t columns) {
     return (norm_state){floats(a, rows, columns), floats(a, rows, 1), floats(a, rows, 1)};
 }
 
+static size_t needed_rows(const network_limits *l) {
+    return l->whole_last_layer || l->tokens < l->masked + l->sequences ? l->tokens : l->masked + l->sequences;
+}
+
+/* rows of the set; norm2 and output apart, since with limits.recompute they are not a part of the room that layers share. */
+static layer_state take_room(const network *n, arena *a, size_t rows) {
+    size_t N = n->limits.tokens, H = n->H;
+    layer_state s = {.qkv = floats(a, N, 3 * H), .max = floats(a, N, n->A), .inverse = floats(a, N, n->A), .context = floats(a, rows, H)};
+    s.norm1 = take_norm(a, rows, H);
+    s.middle = floats(a, rows, H);
+    s.u = floats(a, rows, n->I);
+    return s;
+}
+
 static void take_layers(network *n, arena *a) {
     size_t N = n->limits.tokens, H = n->H;
+    bool shared = n->limits.recompute && n->L > 1;
     n->layer = arena_take(a, (size_t)n->L, sizeof *n->layer);
-    float *input = n->embedded;
+    float *input = floats(a, N, H), *other = shared ? floats(a, N, H) : NULL;
+    layer_state room = {0};
     for (int l = 0; l < n->L; l++) {
-        layer_state s = {.input = input, .qkv = floats(a, N, 3 * H), .max = floats(a, N, n->A), .inverse = floats(a, N, n->A)};
-        s.context = floats(a, N, H);
-        s.norm1 = take_norm(a, N, H);
-        s.middle = floats(a, N, H);
-        s.u = floats(a, N, n->I);
-        s.norm2 = take_norm(a, N, H);
-        s.output = input = floats(a, N, H);
+        bool last = l == n->L - 1;
+        size_t rows = last ? needed_rows(&n->limits) : N;
+        if (l == 0 || !shared) room = take_room(n, a, rows);
+        layer_state s = room;
+        s.input = input;
+        s.norm2 = take_norm(a, rows, H);
+        s.output = shared && !last ? other : floats(a, rows, H);
+        other = input;
+        input = s.output;
         if (n->layer) n->layer[l] = s;
     }
 }
@@ -42,23 +60,20 @@ static void take_scratch(network *n, arena *a) {
     const size_t need[4] = {K + B, B + 1, K + B, K + B};
     n->sequence = arena_take(a, N, sizeof *n->sequence);
     for (int i = 0; i < 4; i++) n->need[i] = arena_take(a, need[i], sizeof *n->need[i]);
-    n->needed_input = floats(a, N < K + B ? N : K + B, H);
+    n->needed_input = floats(a, needed_rows(&n->limits), H);
+    n->needed_d = floats(a, needed_rows(&n->limits), H);
     n->masked_at = arena_take(a, K, sizeof *n->masked_at);
     n->cls_at = arena_take(a, B, sizeof *n->cls_at);
     n->word_chain = arena_take(a, n->V, sizeof *n->word_chain);
     n->position_chain = arena_take(a, (size_t)n->model->config.max_position_embeddings, sizeof *n->position_chain);
     n->next_word = arena_take(a, N, sizeof *n->next_word);
     n->next_position = arena_take(a, N, sizeof *n->next_position);
-    n->gelu = floats(a, N, n->I);
     n->d = floats(a, N, H);
-    n->dropped = floats(a, N, H);
-    n->dropped1 = floats(a, N, H);
-    n->dqkv = floats(a, N, 3 * H);
-    n->du = floats(a, N, n->I);
+    n->wide = floats(a, N, n->I > 3 * H ? n->I : 3 * H);
     n->norm_parts = floats(a, tasks, 2 * H);
     n->scratch = arena_take(a, (size_t)n->threads, sizeof *n->scratch);
     for (int i = 0; i < n->threads; i++) {
-        thread_scratch s = {floats(a, 1, attention_scratch(n->D)), arena_take(a, H + 16, sizeof(uint16_t))};
+        thread_scratch s = {floats(a, 1, attention_scratch(n->D, n->limits.seq_length)), arena_take(a, H + 16, sizeof(uint16_t))};
         if (n->scratch) n->scratch[i] = s;
     }
 }
@@ -71,7 +86,6 @@ static void lay_out(network *n, arena *a, const model *m, const network_limits *
     n->D = n->H / n->A;
     if (n->limits.masked == 0) n->limits.masked = 1;           /* network_mlm_logits() needs one row */
     n->embedding = take_norm(a, n->limits.tokens, n->H);
-    n->embedded = floats(a, n->limits.tokens, n->H);
     take_layers(n, a);
     take_heads(n, a);
     take_scratch(n, a);
@@ -165,6 +179,7 @@ void network_backward(network *n, const float *weights, const batch *b, float *g
     buckets_ready(p, decoder, heads);
     backward_begin(n, weights, b, gradients);
     for (int l = n->L - 1; l >= 0; l--) {
+        if (n->limits.recompute && l < n->L - 1) forward_layer_again(n, weights, b, l);        /* the last one's room is as forward left it */
         backward_layer(n, weights, b, l, gradients);
         buckets_ready(p, heads + n->L - l, heads + n->L - l);
     }
@@ -174,6 +189,7 @@ void network_backward(network *n, const float *weights, const batch *b, float *g
 }
 
 const float *network_hidden(network *n, const float *weights, const batch *b) {
+    assert(n->limits.whole_last_layer);
     forward_encoder(n, weights, b, false);
     return n->layer[n->L - 1].output;
 }

@@ -24,7 +24,8 @@ typedef struct network_limits {
     double hidden_dropout, attention_dropout;   /* 0 switches a site off */
     uint64_t seed;                       /* of dropout */
     size_t logits;                       /* floats of logits that may exist at one time; 0: LOGITS of decoder.c. Fewer than a leaf has: slower */
-    bool whole_last_layer;               /* training computes all its rows, not only those that the losses read: the same gradients, slower */
+    bool whole_last_layer;               /* all its rows, not only those that the losses read: the same gradients, slower; network_hidden() needs it */
+    bool recompute;                      /* keep of a layer its second LayerNorm's input only and run it again in backward: the same bits, slower */
 } network_limits;
 
 typedef struct loss_scale { double mlm, nsp; } loss_scale;    /* 1 / (masked tokens), 1 / (pairs) of the global batch; 0 drops a term */
@@ -52,10 +53,11 @@ void network_set_await(network *n, void (*await)(void *context, int bucket), voi
 
 /* gradients (m->gradient_elements) of scale.mlm * mlm_loss + scale.nsp * nsp_loss, every element written, gaps 0; or, with add, the same values
  * added to what is there, which must have been written so before. The word matrix has two parts: lookup (row [PAD] stays 0, a row's sum
- * starts at +0.0 and adds in packed order) and decoder. Call after network_forward(). p may be NULL. */
+ * starts at +0.0 and adds in packed order) and decoder. Call once after each network_forward(), whose activations
+ * it uses up. p may be NULL. */
 void network_backward(network *n, const float *weights, const batch *b, float *gradients, bool add, const network_progress *p);
 
-/* Inference without dropout (weights as above). hidden: (N, H) of the last layer, borrowed until the next call. */
+/* Inference without dropout (weights as above), limits.whole_last_layer. hidden: (N, H) of the last layer, borrowed until the next call. */
 const float *network_hidden(network *n, const float *weights, const batch *b);
 /* logits (V) of the MLM head at packed row `row` of the last network_hidden(); and (2) of NSP for sequence `s`. */
 void network_mlm_logits(network *n, const float *weights, size_t row, float *logits);

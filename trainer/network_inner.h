@@ -2,7 +2,13 @@
  * Their functions are in network_parts.h.
  *
  * Letters as in model.h; N packed tokens, B sequences, K masked tokens. Kept for backward: inputs of every product, LayerNorm's input with
- * mean and 1/std, the pre-activation of GELU, maximum and 1/sum of every softmax row. Recomputed: GELU, softmax, dropout masks. */
+ * mean and 1/std, the pre-activation of GELU, maximum and 1/sum of every softmax row. Recomputed: GELU, softmax, dropout masks.
+ * Backward writes over what it has read for the last time: a LayerNorm's input becomes the gradient behind the dropout in front of it,
+ * GELU's input its output.
+ *
+ * With limits.recompute only the input of the second LayerNorm is each layer's own (its output is the next layer's input, made again in a pass
+ * over memory, without a product). All else is one layer's room that the layers use in turn, the last one last; inputs and outputs alternate
+ * between two arrays. */
 #ifndef TRAINER_NETWORK_INNER_H
 #define TRAINER_NETWORK_INNER_H
 #include <stdbool.h>
@@ -27,16 +33,16 @@ typedef struct row_set {
     const int32_t *sequence, *position;      /* (count) */
 } row_set;
 
-typedef struct layer_state {     /* R rows of the layer's set stand one after the other wherever (N) is not said to be all tokens */
+typedef struct layer_state {     /* (R): rows of the layer's set, one after the other */
     float *input;                /* (N, H) all tokens, borrowed: output of the layer below */
     float *qkv;                  /* (N, 3H) keys and values of all tokens, queries of the set */
-    float *max, *inverse;        /* (A, N) of the softmax rows */
-    float *context;              /* (N, H) */
+    float *max, *inverse;        /* (A, N) of the softmax rows, the first R of each head */
+    float *context;              /* (R, H) */
     norm_state norm1;
-    float *middle;               /* (N, H) after the first LayerNorm */
-    float *u;                    /* (N, I) before GELU */
+    float *middle;               /* (R, H) after the first LayerNorm */
+    float *u;                    /* (R, I) before GELU */
     norm_state norm2;
-    float *output;               /* (N, H) */
+    float *output;               /* (R, H) */
 } layer_state;
 
 typedef struct attention_view {          /* queries are all tokens or, in the last layer, those that the losses read */
@@ -79,19 +85,17 @@ struct network {
     bool add;                    /* backward adds the leaf's gradient to what waits, instead of writing it */
     loss_scale scale;            /* of the last forward */
     norm_state embedding;
-    float *embedded;             /* (N, H) input of layer 0 */
     layer_state *layer;          /* [L] */
     head_state head;
     decoder_state decoder;
     row_set all, needed;
     float *needed_input;         /* (R, H) the last layer's input, needed rows */
+    float *needed_d;             /* (R, H) their gradient on its way down */
     int32_t *sequence;           /* (N) which sequence a row belongs to: of `all` */
     int32_t *need[4];            /* what `needed` points to, in the order of its fields: (K + B), (B + 1), (K + B), (K + B) */
     int32_t *masked_at, *cls_at; /* (K), (B): where the heads' rows stand in the last layer's set */
-    float *gelu;                 /* (N, I) */
     float *d;                    /* (N, H) gradient on its way down */
-    float *dropped, *dropped1;   /* (N, H) behind a sublayer's dropout; also the context's gradient */
-    float *dqkv, *du;            /* (N, 3H), (N, I) */
+    float *wide;                 /* one thing after the other: forward GELU's output (R, I); backward the gradient of its input, then of Q, K, V (N, 3H) */
     float *norm_parts;           /* (tasks, 2, H) */
     int32_t *word_chain, *position_chain, *next_word, *next_position;       /* (V), (P), (N), (N): embeddings_backward.c */
     thread_scratch *scratch;     /* [threads] */

@@ -15,10 +15,12 @@ dropout network_row_dropout(const network *n, const batch *b, const row_set *r, 
 void rows_of_batch(network *n, const batch *b);
 const row_set *rows_of_layer(const network *n, int l);
 float *residual_of(const network *n, int l);                 /* (R, H) the set's rows of the layer's input */
+float *gradient_at(const network *n, int l);                 /* (R, H) gradient of the layer's output, then of its sums */
 
 /* forward.c */
 void forward_embeddings(network *n, const float *weights, const batch *b);
 void forward_layer(network *n, const float *weights, const batch *b, int l);
+void forward_layer_again(network *n, const float *weights, const batch *b, int l);       /* what backward needs, with limits.recompute */
 attention_view attention_view_of(const network *n, int l);
 
 /* attention.c: all sequences and heads of a layer. */
@@ -32,13 +34,13 @@ void decoder_forward(network *n, const float *weights, const batch *b, leaf_resu
 void decoder_backward(network *n, const float *weights, const batch *b, float *gradients);
 void decoder_logits(network *n, const float *weights, float *logits);
 
-/* heads.c, heads_backward.c. rows: of n->head.hidden. Backward writes n->d, the gradient of the last layer's rows. */
+/* heads.c, heads_backward.c. rows: of n->head.hidden. Backward writes gradient_at() of the last layer. */
 void heads_transform(network *n, const float *weights, const int32_t *rows, size_t count);
 void heads_forward(network *n, const float *weights, const batch *b, leaf_result *result);
 void heads_pool(network *n, const float *weights, const int32_t *rows, size_t count);
 void heads_backward(network *n, const float *weights, const batch *b, float *gradients);
 
-/* backward.c. n->d: gradient of the layer's output with backward_norm of its second LayerNorm done, then the same of what is below. */
+/* backward.c. gradient_at(): of the layer's output with backward of its second LayerNorm done, then the same of what is below. */
 void backward_layer(network *n, const float *weights, const batch *b, int l, float *gradients);
 void backward_begin(network *n, const float *weights, const batch *b, float *gradients);   /* from the heads to the top layer */
 
@@ -53,7 +55,8 @@ typedef struct norm_task {
     const row_set *rows;
     const norm_state *norm;
     const float *gamma;
-    float *d, *dropped;          /* dropped = drop(d) afterwards; NULL: no dropout behind this norm */
+    float *d;
+    bool drops;                  /* a sublayer's dropout lies before the norm: norm->sum becomes the gradient before that */
     int layer, site;             /* EMBEDDING_LAYER: dropout comes first, in place */
     float *dgamma, *dbeta;
 } norm_task;

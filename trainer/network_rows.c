@@ -37,3 +37,4 @@ void rows_of_batch(network *n, const batch *b) {
 const row_set *rows_of_layer(const network *n, int l) { return n->sliced && l == n->L - 1 ? &n->needed : &n->all; }
 
 float *residual_of(const network *n, int l) { return rows_of_layer(n, l)->row ? n->needed_input : n->layer[l].input; }
+float *gradient_at(const network *n, int l) { return rows_of_layer(n, l)->row ? n->needed_d : n->d; }

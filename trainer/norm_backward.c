@@ -19,7 +19,7 @@ void norm_rows(void *task, size_t first, size_t rows) {
     float *part = t->n->norm_parts + first / TASK_ROWS * 2 * H;
     if (t->layer == EMBEDDING_LAYER) drop_rows(t, first, rows, t->d);
     kernel.layernorm_backward(t->norm->sum + at, t->gamma, t->norm->mean + first, t->norm->rstd + first, t->d + at, t->d + at, part, part + H, rows, H);
-    if (t->dropped) drop_rows(t, first, rows, t->dropped);
+    if (t->drops) drop_rows(t, first, rows, t->norm->sum);
 }
 
 void norm_sums(const norm_task *t) {

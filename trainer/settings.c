@@ -56,6 +56,9 @@ static const option_spec table[] = {
       .help = "of weights, order and dropout" },
     { "threads", OPTION_INT, AT(threads), 0, 4096, "0", .unit = "threads",
       .help = "of each rank; 0: usable cores of the node / ranks on it", .flags = FREE, .group = "Running" },
+    { "recompute", OPTION_SWITCH, AT(recompute),
+      .help = "keep little of each layer and compute it again for its gradient: less memory for long sequences, more time, the same weights",
+      .flags = FREE },
     { "checkpoint-every", OPTION_INTERVAL, AT(checkpoint_every), .initial = "30m", .unit = "steps or time",
       .help = "between checkpoints; 0: only at the end", .flags = FREE },
     { "keep", OPTION_INT, AT(keep), 1, 1e6, "3", .unit = "checkpoints",
@@ -142,12 +145,15 @@ int settings_check(settings *s, const options *o, int ranks, error *e) {
     return 0;
 }
 
+/* What power -1 stands for, as options_yaml() writes it and as a number. */
+static const struct { const char *text; double value; } own_power[] = { [OPTIMIZER_ADAMW] = { "1", 1 }, [OPTIMIZER_LAMB] = { "0.5", 0.5 } };
+
 int settings_schedule(const settings *s, int64_t steps, schedule *out, error *e) {
     if (s->warmup_steps > steps && steps > 0)
         return error_set(e, EXIT_USAGE, "warmup-steps: %lld are more than the %lld steps of training; give at most %lld",
                          (long long)s->warmup_steps, (long long)steps, (long long)steps);
     *out = (schedule){ .kind = s->schedule, .decay_from = s->decay_from, .peak = s->learning_rate,
-                       .power = s->power >= 0 ? s->power : s->optimizer == OPTIMIZER_LAMB ? 0.5 : 1, .counts_from_one = s->optimizer == OPTIMIZER_LAMB,
+                       .power = s->power >= 0 ? s->power : own_power[s->optimizer].value, .counts_from_one = s->optimizer == OPTIMIZER_LAMB,
                        .warmup_steps = s->warmup_steps, .steps = steps };
     return 0;
 }
@@ -157,22 +163,34 @@ optimizer_settings settings_optimizer(const settings *s, bool nsp) {
                              .clip_norm = s->clip_norm, .bias_correction = s->bias_correction, .nsp = nsp, .kind = s->optimizer };
 }
 
-/* The text after "key: " on its line, as long as *bytes; NULL when the YAML does not have the key. Both texts come from options_yaml(), so
- * equal values are equal text. */
-static const char *line_of(const char *yaml, const char *key, size_t *bytes) {
+typedef struct yaml_value { const char *at; size_t bytes; } yaml_value;
+
+/* The text after "key: " on its line; NULL when the YAML does not have the key. Both texts come from options_yaml(), so equal values are
+ * equal text. */
+static yaml_value line_of(const char *yaml, const char *key) {
     size_t n = strlen(key);
     for (const char *at = yaml; *at;) {
         size_t length = strcspn(at, "\n");
         if (length > n && !memcmp(at, key, n) && at[n] == ':') {
             const char *value = at + n + 1;
             value += strspn(value, " ");
-            *bytes = (size_t)(at + length - value);
-            return value;
+            return (yaml_value){ value, (size_t)(at + length - value) };
         }
         at += length + (at[length] == '\n');
     }
-    *bytes = 0;
-    return NULL;
+    return (yaml_value){0};
+}
+
+static bool same_value(yaml_value a, yaml_value b) { return a.bytes == b.bytes && (a.bytes == 0 || !memcmp(a.at, b.at, a.bytes)); }
+static yaml_value value_of(const char *s) { return (yaml_value){ s, strlen(s) }; }
+
+/* The value in effect: what "by the optimizer" and the like come to in that configuration. So a default that a later version leaves to another
+ * option equals the value that an earlier one wrote out. */
+static yaml_value effective(const char *yaml, const char *key) {
+    yaml_value v = line_of(yaml, key);
+    bool open = !strcmp(key, "power") && same_value(v, value_of("-1"));
+    if (open) v = value_of(own_power[same_value(line_of(yaml, "optimizer"), value_of("lamb")) ? OPTIMIZER_LAMB : OPTIMIZER_ADAMW].text);
+    return v;
 }
 
 int settings_check_resume(const options *o, const char *saved_yaml, const char *checkpoint, error *e) {
@@ -181,13 +199,13 @@ int settings_check_resume(const options *o, const char *saved_yaml, const char *
     for (size_t i = 0; i < o->program->count; i++) {
         const option_spec *row = &o->program->table[i];
         if ((row->flags & (OPTION_RESUMABLE | OPTION_LOCAL)) || !strcmp(row->key, "data") || !strcmp(row->key, "model")) continue;
-        size_t was_bytes, is_bytes;
-        const char *was = line_of(saved_yaml, row->key, &was_bytes), *is = line_of(now_yaml, row->key, &is_bytes);
-        if (!was && row->type == OPTION_CHOICE) was = row->initial, was_bytes = strlen(was);     /* the key is younger than the checkpoint */
-        if (!was && row->type != OPTION_TEXT) continue;
-        if (was_bytes == is_bytes && (is_bytes == 0 || !memcmp(was, is, is_bytes))) continue;
-        text_format(&differs, "%s%s was %.*s and is now %.*s", differs.bytes ? ", " : "", row->key, was ? (int)was_bytes : 9, was ? was : "not given",
-                    is ? (int)is_bytes : 9, is ? is : "not given");
+        yaml_value was = effective(saved_yaml, row->key), is = effective(now_yaml, row->key);
+        if (!was.at && row->type == OPTION_CHOICE) was = value_of(row->initial);         /* the key is younger than the checkpoint */
+        if (!was.at && row->type != OPTION_TEXT) continue;
+        if (same_value(was, is)) continue;
+        if (!was.at) was = value_of("not given");
+        if (!is.at) is = value_of("not given");
+        text_format(&differs, "%s%s was %.*s and is now %.*s", differs.bytes ? ", " : "", row->key, (int)was.bytes, was.at, (int)is.bytes, is.at);
     }
     if (differs.bytes)
         error_set(e, EXIT_USAGE, "%s: cannot be resumed with other settings: %s; give the old values, or another --output", checkpoint,

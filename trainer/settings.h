@@ -21,7 +21,7 @@ typedef struct settings {
     int64_t keep, keep_every, log_every, check_every;
     int progress, comm_progress, wire;   /* MOVER_AUTO ..; EXCHANGE_FP32 .. */
     int precision;                       /* GEMM_FP32 .. */
-    bool dry_run;
+    bool recompute, dry_run;
 } settings;
 
 extern const option_program pretrain_program;
@@ -33,7 +33,7 @@ int settings_check(settings *s, const options *o, int ranks, error *e);
 int settings_schedule(const settings *s, int64_t steps, schedule *out, error *e);
 optimizer_settings settings_optimizer(const settings *s, bool nsp);
 
-/* Every key of the effective configuration that differs from the YAML text a checkpoint was made with and may not change: EXIT_USAGE listing
+/* Every key whose value in effect differs from the YAML text a checkpoint was made with and may not change: EXIT_USAGE listing
  * both values. Paths (data, model) are not compared: their contents are, elsewhere. */
 int settings_check_resume(const options *o, const char *saved_yaml, const char *checkpoint, error *e);
 #endif

@@ -69,6 +69,7 @@ void start_dry_run(const trainer *t) {
     printf("%s", t->config_yaml);
     printf("\nparameters: %zu\n", t->model->parameters);
     say_bytes("memory of a rank", trainer_bytes(t->model, t->plan, info, &t->settings, t->leaves, t->comm->rank));
+    say_bytes("of it, moments", 2 * optimizer_owned(t->plan, t->comm->rank) * sizeof(float));
     printf("ranks: %d of %d threads; %s\n", t->comm->size, t->threads, t->kernel_set);
     printf("examples: %" PRIu64 " of at most %u tokens, %.1f on average\n", t->order.rows, info->seq_length, mean);
     printf("steps: %" PRId64 " of about %.0f tokens; %.1f steps are an epoch\n", t->total, mean * (double)t->order.global_batch, per_epoch);

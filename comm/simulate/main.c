@@ -7,18 +7,20 @@
  * Not simulated: data, checkpoints, noise of the machines, several threads of a rank (their time is in --compute).
  *
  * One line of JSON on stdout: seconds of a step and its parts, the slowest rank's, means over --steps after one. */
+#include <math.h>
 #include <mpi.h>
 #include <smpi/smpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/options.h"
+#include "base/rng.h"
 #include "base/timer.h"
 #include "comm/exchange.h"
 
 typedef struct settings {
     double compute, update_bytes, memory;
-    int64_t leaves, polls, steps;
+    int64_t leaves, polls, steps, tokens, width;
     int path;
     char *buckets;
 } settings;
@@ -29,9 +31,12 @@ static const option_spec table[] = {
      .flags = OPTION_REQUIRED},
     {"compute", OPTION_REAL, AT(compute), 0, 1e6, "1", .unit = "s", .help = "forward and backward of a rank's micro-batches; a third is forward"},
     {"leaves", OPTION_INT, AT(leaves), 1, 1 << 20, "1", .unit = "micro-batches", .help = "of a rank: only the last one's backward hides messages"},
-    {"polls", OPTION_INT, AT(polls), 1, 1e6, "200", .unit = "points", .help = "of a backward at which messages may begin"},
+    {"polls", OPTION_INT, AT(polls), 1, 1e6, "1000", .unit = "points", .help = "of a backward at which messages may begin"},
     {"update-bytes", OPTION_REAL, AT(update_bytes), 0, 1000, "32", .unit = "bytes", .help = "read and written by the norm and the update of an element"},
     {"memory", OPTION_REAL, AT(memory), 0, 1e5, "0", .unit = "GB/s", .help = "bandwidth of one rank while all of its node use it; 0: takes no time"},
+    {"tokens", OPTION_INT, AT(tokens), 0, 1 << 24, "0", .unit = "tokens",
+     .help = "of a rank and step: rows of the last bucket that they touch are sent; 0: all"},
+    {"width", OPTION_INT, AT(width), 1, 1 << 20, "768", .unit = "elements", .help = "of a row of the last bucket"},
     {"steps", OPTION_INT, AT(steps), 1, 1000, "1", .unit = "steps", .help = "counted ones"},
     {"path", OPTION_CHOICE, AT(path), .initial = "auto", .choices = "auto|messages|windows", .help = "between ranks of one node"},
 };
@@ -115,6 +120,20 @@ static void backward(simulation *m, double seconds) {
     }
 }
 
+/* Words by Zipf's law, p ~ 1 / (rank + 2.7), each drawn by itself: more rows than real text of as many tokens has, which repeats its words.
+ * Row 0 is the most frequent one, so low rows are crowded, as in a learned vocabulary. */
+static void touch_rows(simulation *m) {
+    if (!m->s.tokens) return;
+    range all = m->plan->bucket[m->plan->buckets - 1];
+    double rows = (double)((all.end - all.begin) / (size_t)m->s.width);
+    rng_key key = rng_open(1, RNG_EXAMPLE, (uint64_t)m->c->rank, 0, 0);
+    for (int64_t t = 0; t < m->s.tokens; t++) {
+        double u = rng_unit(key, (uint64_t)t);
+        size_t row = (size_t)(2.7 * pow((rows + 2.7) / 2.7, u) - 2.7);
+        exchange_touched(m->x)[row / 64] |= 1ull << row % 64;
+    }
+}
+
 static parts step(simulation *m) {
     double leaf = m->s.compute / (double)m->s.leaves, losses[2] = {0};
     int64_t counts[6] = {0};
@@ -124,6 +143,7 @@ static parts step(simulation *m) {
     t.gather = forward(m, leaf / 3);
     compute(m, m->s.compute - leaf, m->s.polls);
     exchange_begin(m->x);
+    touch_rows(m);
     backward(m, leaf * 2 / 3);
     comm_tree_sum_f64(m->c, losses, 2);
     comm_sum_i64(m->c, counts, 2);
@@ -149,7 +169,8 @@ static int run(simulation *m, error *e) {
     if (read_buckets(m->s.buckets, bucket, &elements, e)) return e->code;
     m->plan = plan_new(m->c->size, elements, bucket, buckets_of(m->s.buckets));
     static const int path[] = {EXCHANGE_AUTO, EXCHANGE_MESSAGES, EXCHANGE_WINDOWS};
-    exchange_options o = {.weights = bucket[0].begin, .path = path[m->s.path]};
+    exchange_options o = {.weights = bucket[0].begin, .path = path[m->s.path], .row_bucket = m->plan->buckets - 1,
+                           .row_elements = m->s.tokens ? (size_t)m->s.width : 0};
     m->x = exchange_new(m->c, m->plan, &o);
     m->weights = exchange_weights(m->x);
     m->block = must_zalloc(elements / PLAN_BLOCK, sizeof *m->block);
@@ -162,12 +183,14 @@ static int run(simulation *m, error *e) {
     }
     exchange_finish(m->x);
     exchange_count counted = exchange_counted(m->x);
-    int64_t bytes = (int64_t)counted.bytes;
-    comm_sum_i64(m->c, &bytes, 1);
+    int64_t bytes[2] = {(int64_t)counted.bytes, (int64_t)counted.row_bytes};
+    comm_sum_i64(m->c, bytes, 2);
+    double shares = (double)(m->s.steps + 1) * m->c->size;
     if (m->c->rank == 0)
         printf("{\"ranks\": %d, \"nodes\": %d, \"path\": \"%s\", \"elements\": %zu, \"step\": %.9g, \"sum\": %.9g, \"norm\": %.9g, "
-               "\"update\": %.9g, \"gather\": %.9g, \"bytes_per_rank\": %.9g}\n", m->c->size, m->c->nodes, exchange_path(m->x), elements, sum[0], sum[1],
-               sum[2], sum[3], sum[4], (double)bytes / (double)(m->s.steps + 1) / m->c->size);
+               "\"update\": %.9g, \"gather\": %.9g, \"bytes_per_rank\": %.9g, \"row_bytes_per_rank\": %.9g}\n",
+               m->c->size, m->c->nodes, exchange_path(m->x), elements, sum[0], sum[1], sum[2], sum[3], sum[4], (double)bytes[0] / shares,
+               (double)bytes[1] / shares);
     return 0;
 }
 

@@ -1,7 +1,8 @@
-/* tests/bench/bench_step.c - what this machine can do, for bench_step.py:   bench_step THREADS config.json V TOKENS MASKED
+/* tests/bench/bench_step.c - what this machine can do, for bench_step.py:   bench_step THREADS [config.json V TOKENS MASKED]
  *
  * One JSON object: FMA peak of all threads (own loop of the best kernel set's vectors), memory bandwidth (triad), and the rate of every
- * matrix product of a step of that model, forward, backward to the input (dx) and to the weights (dw). Medians of several tries. */
+ * matrix product of a step of that model, forward, backward to the input (dx) and to the weights (dw). Medians of several tries.
+ * Without a model: the FMA rate held over a second, to be asked for before and after a run, since shared machines change their clock. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,11 +51,11 @@ static double median(double *x, size_t n) {
     return x[n / 2];
 }
 
-/* Sustained: each try lasts a fifth of a second, longer than a burst of the clock. The best of them: what the machine can do undisturbed. */
-static double peak_flops(void) {
-    long rounds = 1000000;
-    double best = 0, seconds = 0, width = kernels_level() == KERNELS_AVX512 ? 16 : kernels_level() == KERNELS_AVX2 ? 8 : 4;
-    for (int t = 0; t < TRIES; t++) {
+/* Multiply-adds of all threads for about `seconds`, in FLOPs a second. */
+static double fma_rate(double seconds) {
+    static long rounds = 100000;
+    double width = kernels_level() == KERNELS_AVX512 ? 16 : kernels_level() == KERNELS_AVX2 ? 8 : 4, took = 0;
+    for (;;) {
         double began = timer_now();
 #pragma omp parallel
         {
@@ -62,10 +63,18 @@ static double peak_flops(void) {
                                                                                                                      : fma_base(rounds, 0.5f);
             if (x < 0) sink = x;
         }
-        seconds = timer_now() - began;
-        double rate = 2 * width * CHAINS * (double)rounds * omp_get_max_threads() / seconds;
-        if (seconds < 0.1) rounds = (long)((double)rounds * 0.2 / seconds) + 1, t = -1;      /* a try too short to count */
-        else if (rate > best) best = rate;
+        took = timer_now() - began;
+        if (took >= 0.5 * seconds) return 2 * width * CHAINS * (double)rounds * omp_get_max_threads() / took;
+        rounds = (long)((double)rounds * seconds / took) + 1;
+    }
+}
+
+/* Each try lasts a fifth of a second, longer than a burst of the clock. The best of them: what the machine can do undisturbed. */
+static double peak_flops(void) {
+    double best = 0;
+    for (int t = 0; t < TRIES; t++) {
+        double rate = fma_rate(0.2);
+        if (rate > best) best = rate;
     }
     return best;
 }
@@ -125,12 +134,14 @@ static void print_shape(const char *name, size_t rows, size_t out, size_t in, do
 int main(int argc, char **argv) {
     error e = {0};
     fail_init("bench_step");
-    if (argc != 6) return error_set(&e, EXIT_USAGE, "THREADS config.json V TOKENS MASKED"), error_print(&e);
+    if (argc != 6 && argc != 2) return error_set(&e, EXIT_USAGE, "THREADS [config.json V TOKENS MASKED]"), error_print(&e);
     model_config c = {0};
-    if (kernels_start(-1, &e) || model_config_read(&c, argv[2], &e)) return error_print(&e);
+    if (kernels_start(-1, &e)) return error_print(&e);
+    omp_set_num_threads(atoi(argv[1]));
+    if (argc == 2) return printf("{\"held_flops\": %.5g}\n", fma_rate(1)), 0;
+    if (model_config_read(&c, argv[2], &e)) return error_print(&e);
     size_t V = strtoul(argv[3], NULL, 10), tokens = strtoul(argv[4], NULL, 10), masked = strtoul(argv[5], NULL, 10);
     size_t H = (size_t)c.hidden_size, I = (size_t)c.intermediate_size;
-    omp_set_num_threads(atoi(argv[1]));
     double peak = peak_flops();
     printf("{\"threads\": %d, \"kernels\": \"%s\", \"gemm\": \"%s\", \"peak_flops\": %.5g, \"bandwidth\": %.5g, \"products\": [", omp_get_max_threads(),
            kernels_name(), gemm_name(), peak, bandwidth());

@@ -5,6 +5,8 @@
 Each case is a model, a sequence length and a global batch. Ours runs as 1 rank x all threads and as one rank a core, the peer likewise; the
 better layout of each side then runs in alternating pairs, since clocks drift. QUICK=1 takes one pair of few steps; CASES=mini:128:32,... takes
 other cases. Without PEER only our side is measured. Results: a table on stdout, OUT/bench-step.json and OUT/bench-step.svg (bench_svg.py).
+The FMA loop runs for a second before and after each run of ours: its mean is the peak that the run is a share of, since the clock of a shared
+machine drifts by a tenth and more; the best short try of the loop is printed beside it. A leaf (micro-batch) is what a rank gets of the batch.
 Counting: tokens are real ones; FLOPs are those of trainer/work.h; the first SKIP steps of each run do not count. Dropout is on on both sides.
 """
 import json, os, shutil, statistics, subprocess, sys, tempfile, threading, time
@@ -77,17 +79,25 @@ def full_config(model, S, folder):
     return path
 
 
-def ours(case, ranks, steps, memory=False):
+def held():
+    """Multiply-adds a second that all cores hold just now."""
+    return json.loads(run([f"{BUILD}/tests/bench/bench_step", str(THREADS)]))["held_flops"]
+
+
+def ours(case, ranks, steps, memory=False, leaves=0):
+    """leaves: micro-batches of the global batch; 0: one a rank."""
     model, S, batch = case
     folder = shards(S)
     scratch = tempfile.mkdtemp(prefix="bench-step.", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     command = [f"{BUILD}/bert-pretrain", "--data", folder, "--model", full_config(model, S, folder), "--output", f"{scratch}/run", "--steps", str(steps),
-               "--global-batch", str(batch), "--micro-batch", str(max(1, batch // THREADS)), "--dropout", "0.1", "--checkpoint-every", "0",
+               "--global-batch", str(batch), "--micro-batch", str(max(1, batch // (leaves or ranks))), "--dropout", "0.1", "--checkpoint-every", "0",
                "--log-every", "1", "--check-every", "0", "--quiet", "--threads", str(THREADS // ranks)]
     if ranks > 1: command = ["mpirun", "-np", str(ranks), *command]
     try:
+        before = 0 if memory else held()
         result = run(command, memory, BERT_LEDGER=f"{scratch}/ledger")
         if memory: return result[1]
+        peak = (before + held()) / 2
         metrics = [json.loads(line) for line in open(f"{scratch}/run/metrics.jsonl")]
         ledger = [json.loads(line) for line in open(f"{scratch}/ledger")]
     finally:
@@ -97,7 +107,7 @@ def ours(case, ranks, steps, memory=False):
     parts = {k: sum(m[k] for m in ledger) / len(ledger) for k in ledger[0] if k not in ("step", "tokens", "flops")}
     tokens = sum(m["tokens"] for m in metrics)
     return {"rate": tokens / sum(m["step_seconds"] for m in metrics), "ledger": parts, "flops_per_token": ranks * sum(m["flops"] for m in ledger) / tokens,
-            "tokens": tokens / len(metrics)}
+            "tokens": tokens / len(metrics), "peak": peak}
 
 
 def peer(case, mode, procs, steps, memory=False):
@@ -140,9 +150,12 @@ def measure(case):
     if THREADS > 1 and batch % THREADS == 0: layouts[THREADS] = ours(case, THREADS, steps + SKIP)
     best = max(layouts, key=lambda r: layouts[r]["rate"])
     say("  " + ", ".join(f"{r} x {THREADS // r}: {layouts[r]['rate']:.0f} tokens/s" for r in layouts))
-    again = [ours(case, best, steps + SKIP)["rate"] for _ in range(PAIRS)]
-    result = {"case": case, "machine": machine, "layouts": {str(r): v for r, v in layouts.items()}, "best": best, "rates": again,
-              "flops_per_token": first["flops_per_token"], "share": [r * first["flops_per_token"] / machine["peak_flops"] for r in again], "pairs": {}}
+    again = [ours(case, best, steps + SKIP) for _ in range(PAIRS)]
+    result = {"case": case, "machine": machine, "layouts": {str(r): v for r, v in layouts.items()}, "best": best, "rates": [r["rate"] for r in again],
+              "peaks": [r["peak"] for r in again],
+              "flops_per_token": first["flops_per_token"], "share": [r["rate"] * r["flops_per_token"] / r["peak"] for r in again], "pairs": {}}
+    if len(layouts) > 1:
+        result["threads"] = [ours(case, THREADS, steps + SKIP)["rate"] / ours(case, 1, steps + SKIP, leaves=THREADS)["rate"] for _ in range(PAIRS)]
     if PEER:
         procs = 1
         if not QUICK and THREADS > 1 and peer(case, "tuned", THREADS, steps) > peer(case, "tuned", 1, steps): procs = THREADS
@@ -201,12 +214,13 @@ def per_token(results):
 def main():
     results = [measure(case) for case in CASES]
     m = results[0]["machine"]
-    print(f"{m['threads']} threads, {m['kernels']}, products by {m['gemm']}: FMA peak {m['peak_flops'] / 1e9:.0f} GFLOP/s, memory {m['bandwidth'] / 1e9:.1f} GB/s\n")
+    print(f"{m['threads']} threads, {m['kernels']}, products by {m['gemm']}: FMA peak {m['peak_flops'] / 1e9:.0f} GFLOP/s, memory "
+          f"{m['bandwidth'] / 1e9:.1f} GB/s; the FMA loop beside the runs {spread([p / 1e9 for r in results for p in r['peaks']], 0)} GFLOP/s\n")
     print(table(results) + "\n")
     for r in results:
-        if len(r["layouts"]) > 1:
-            a, b = (r["layouts"][k]["rate"] for k in sorted(r["layouts"], key=int))
-            print(f"{r['case'][0]}, {r['case'][1]}: 1 rank x {THREADS} threads takes {b / a:.3f} times the time of {THREADS} ranks x 1 thread")
+        if "threads" in r:
+            print(f"{r['case'][0]}, {r['case'][1]}: 1 rank x {THREADS} threads takes {spread(r['threads'], 3)} times the time of {THREADS} ranks x 1 "
+                  "thread, equal leaves")
     print(per_token(results) + "\n")
     print(ledgers(results) + "\n\nShare of the peak, products alone:\n\n" + products(results) + "\n")
     head = open(f"{ROOT}/trainer/work.h").read()

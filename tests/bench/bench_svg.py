@@ -52,7 +52,7 @@ def ledger(results, top):
             out.append(box(x, y, wide, 28, COLOURS[p]))
             if share >= 0.045: out.append(text(x + wide / 2, y + 18, f"{100 * share:.0f} %", 11, "middle", "#fff"))
             x += wide
-        share = r["layouts"]["1"]["rate"] * r["flops_per_token"] / r["machine"]["peak_flops"]
+        share = r["layouts"]["1"]["rate"] * r["flops_per_token"] / r["layouts"]["1"]["peak"]
         out += [text(end + 8, y + 13, f"{1000 * l['seconds']:.0f} ms", 12), text(end + 8, y + 27, f"{100 * share:.0f} % of peak", 11, fill="#555")]
         y += 38
     return out, y
@@ -82,11 +82,11 @@ def roofline(results, top):
     for r, colour in zip(results, CASE_COLOURS * 9):
         for p in r["machine"]["products"]:
             a = 2 * p["m"] * p["n"] * p["k"] / (4 * (p["m"] * p["n"] + p["m"] * p["k"] + p["n"] * p["k"]))
-            y = p["share"] * peak
+            y = p["flops_per_second"] / 1e9
             out.append(f'<circle cx="{X(a):.1f}" cy="{Y(y):.1f}" r="4" fill="{colour}" fill-opacity="0.75"/>')
-        share = max(v["rate"] for v in r["layouts"].values()) * r["flops_per_token"] / r["machine"]["peak_flops"]
+        rate = max(v["rate"] for v in r["layouts"].values()) * r["flops_per_token"] / 1e9
         work = r["flops_per_token"] * r["layouts"]["1"]["tokens"]
-        x, y = X(min(high * 0.9, work / step_bytes(r))), Y(share * peak)
+        x, y = X(min(high * 0.9, work / step_bytes(r))), Y(rate)
         out.append(f'<path d="M {x:.1f} {y - 8:.1f} l 8 8 l -8 8 l -8 -8 z" fill="{colour}" stroke="#222"/>')
     out.append(box(RIGHT - 200, Y(floor) - 18 * len(results) - 18, 190, 18 * len(results) + 12, "#fff"))
     for i, (r, colour) in enumerate(zip(results, CASE_COLOURS * 9)):

@@ -34,6 +34,12 @@ code 0 "$inspect" --verify strange; grep -q 'are \[UNK\]' err || { cat out err; 
 # A row in words is the text again: its A begins with [CLS], what was masked is shown.
 code 0 "$inspect" --example 0 a
 grep -q '^A: \[CLS\] .*\[SEP\]$' out && grep -q '^B: .*\[SEP\]$' out && grep -q ':[#a-l.]*\]' out || { cat out; exit 1; }
+go swapped --sentence-order text.txt
+for row in $(seq 0 20); do "$inspect" --example "$row" swapped || exit 1; done >out
+grep -q ', A follows B: they are swapped (label 1)$' out && grep -q ', B follows A (label 0)$' out && ! grep -q 'elsewhere' out || { cat out; exit 1; }
+for row in $(seq 0 20); do "$inspect" --example "$row" a || exit 1; done >out
+grep -q ', B is from elsewhere (label 1)$' out && ! grep -q 'swapped' out || { cat out; exit 1; }
+code 0 "$inspect" swapped; grep -q 'sentence order (label 1: swapped)$' out || { cat out; exit 1; }
 expect 2 'has rows 0 to' "$inspect" --example 1000000 a
 
 # --diff: 0 equal, 5 different.

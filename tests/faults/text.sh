@@ -27,6 +27,10 @@ for bad in '\300\257' '\340\200\257' '\360\200\200\257' '\355\240\200' '\364\220
     go skipped --invalid-utf8 skip invalid.txt; go without --invalid-utf8 skip without.txt
     for f in lengths.u16 training_00000.hdf5; do cmp skipped/$f without/$f || exit 1; done
     grep -q '"segments_left_out": 1' skipped/manifest.json
+    { cat text.txt; printf "A b. C ${bad}d. E f! ${bad}\n"; } >invalid.txt; { cat text.txt; printf 'A b. E f!\n'; } >without.txt    # of a paragraph its other sentences stay
+    go skipped --force --split-sentences --invalid-utf8 skip invalid.txt; go without --force --split-sentences without.txt
+    for f in lengths.u16 training_00000.hdf5; do cmp skipped/$f without/$f || exit 1; done
+    grep -q '"segments_left_out": 2' skipped/manifest.json
     printf "{\"text\": \"a b.\"}\n{\"text\": \"c${bad}d.\"}\n" >invalid.jsonl
     refused 2 'invalid.jsonl:2: invalid UTF-8' --no-nsp invalid.jsonl
     go json --no-nsp --invalid-utf8 skip invalid.jsonl

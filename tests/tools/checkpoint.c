@@ -72,7 +72,7 @@ static int logits(char **a, error *e) {
         b->position[b->tokens] = (int32_t)b->tokens;
     }
     b->first[1] = (int32_t)b->tokens;
-    network_limits limits = {.sequences = 1, .tokens = 64, .masked = 64, .seq_length = 64};
+    network_limits limits = {.sequences = 1, .tokens = 64, .masked = 64, .seq_length = 64, .whole_last_layer = true};
     network *n = network_new(m, &limits);
     float *row = must_alloc((size_t)m->config.vocab_size, sizeof *row);
     (void)network_hidden(n, weights, b);

@@ -1,46 +1,31 @@
-/* trainer/kernels/attention_rows.h - softmax and dropout by the rows of a tile, for attention_body.h, which says what WIDTH, TARGET and NAME(f)
- * are. */
-
-/* out[r] = maximum or sum of the ROUND lanes of row r. Rows are turned into columns, since halving the lanes of every row is slow. */
-TARGET static void NAME(fold)(const float *lanes, float *out, size_t rows, const bool largest) {
-    for (size_t r = 0; r < rows; r += WIDTH) {
-        float column[ROUND * WIDTH];
-        NAME(transpose)(lanes + r * ROUND, ROUND, column, WIDTH, WIDTH, ROUND);
-        for (size_t c = ROUND / 2; c > 0; c /= 2)
-            for (size_t i = 0; i < c * WIDTH; i++) {
-                float a = column[i], b = column[c * WIDTH + i];
-                column[i] = !largest ? a + b : b > a ? b : a;
-            }
-        memcpy(out + r, column, WIDTH * sizeof *out);
-    }
-}
+/* trainer/kernels/attention_rows.h - softmax and dropout by the rows of a tile, for attention_body.h, which says what WIDTH, LARGER, TARGET and
+ * NAME(f) are. */
 
 /* t->most: maxima of the tile's rows. n: a multiple of ROUND. */
 TARGET static void NAME(row_maxima)(const tiles *t, size_t queries, size_t n) {
     for (size_t r = 0; r < queries; r++) {
         const float *x = t->p + r * TILE_STRIDE;
-        float lane[ROUND];
-        for (int j = 0; j < ROUND; j++) lane[j] = x[j];
-        for (size_t i = ROUND; i < n; i += ROUND)
-#pragma omp simd
-            for (int j = 0; j < ROUND; j++) lane[j] = x[i + (size_t)j] > lane[j] ? x[i + (size_t)j] : lane[j];
-        memcpy(t->lanes + r * ROUND, lane, sizeof lane);
+        vec most = *(const vec *)x;
+        for (size_t i = WIDTH; i < n; i += WIDTH) most = LARGER(most, *(const vec *)(x + i));
+        *(vec *)(t->lanes + r * WIDTH) = most;
     }
     NAME(fold)(t->lanes, t->most, queries, true);
 }
 
-/* Rows become exponentials under t->max; t->part: their sums. */
-TARGET static void NAME(exponentials)(const tiles *t, float scale, size_t queries, size_t n) {
+/* Rows become exponentials under t->max, those that dropout keeps; t->part: sums of all. */
+BODY TARGET void NAME(exponentials)(const attention_head *h, const tiles *t, size_t queries, const bool dropping, size_t n) {
+    const index_vec threshold = (index_vec){0} + (int32_t)h->threshold;
+    const float scale = h->scale * LOG2_E;
     for (size_t r = 0; r < queries; r++) {
-        float *x = t->p + r * TILE_STRIDE, max = t->max[r], lane[ROUND] = {0};
-        for (size_t i = 0; i < n; i += ROUND)
-#pragma omp simd
-            for (int j = 0; j < ROUND; j++) {
-                float e = exp_body(x[i + (size_t)j] * scale - max);
-                x[i + (size_t)j] = e;
-                lane[j] += e;
-            }
-        memcpy(t->lanes + r * ROUND, lane, sizeof lane);
+        float *x = t->p + r * TILE_STRIDE;
+        const uint16_t *lane = dropping ? t->lane + r * LANE_STRIDE + t->skip[r] : NULL;
+        vec max = NAME(every)(t->max[r] * LOG2_E), sum = {0};
+        for (size_t i = 0; i < n; i += WIDTH) {
+            vec e = NAME(power_of_two)(*(vec *)(x + i) * scale - max);
+            sum += e;
+            *(vec *)(x + i) = dropping ? NAME(keep)(e, lane + i, threshold) : e;
+        }
+        *(vec *)(t->lanes + r * WIDTH) = sum;
     }
     NAME(fold)(t->lanes, t->part, queries, false);
 }
@@ -54,38 +39,55 @@ TARGET static void NAME(forward_rows)(const attention_head *h, const tiles *t, s
         t->max[r] = again && before > most ? before : most;
         shrink[r] = again ? exp_body(before - t->max[r]) : 0;
     }
-    NAME(exponentials)(t, h->scale, queries, n);
+    if (h->threshold) NAME(exponentials)(h, t, queries, true, n);
+    else NAME(exponentials)(h, t, queries, false, n);
     for (size_t r = 0; r < queries; r++) {
         float *out = t->out + r * t->stride;
-        t->sum[r] = again ? t->sum[r] * shrink[r] + t->part[r] : t->part[r];
-        for (size_t c = 0; c < t->stride && again && shrink[r] < 1; c++) out[c] *= shrink[r];
+        t->sum[r] = again ? t->sum[r] * (double)shrink[r] + (double)t->part[r] : (double)t->part[r];
+        for (size_t c = 0; c < t->stride && again && shrink[r] < 1; c += WIDTH) *(vec *)(out + c) *= shrink[r];
     }
 }
 
-TARGET static void NAME(keep_some)(const tiles *t, uint32_t threshold, size_t queries, size_t n) {
+/* Rows of the context are whole: divided by their sum, kept elements scaled up. */
+TARGET static void NAME(finish_rows)(const attention_head *h, const tiles *t, size_t query, size_t queries) {
     for (size_t r = 0; r < queries; r++) {
-        float *x = t->p + r * TILE_STRIDE;
-        const uint16_t *lane = t->lane + r * LANE_STRIDE + t->skip[r];
-        for (size_t i = 0; i < n; i += ROUND)
-#pragma omp simd
-            for (int j = 0; j < ROUND; j++) x[i + (size_t)j] = choose(lane[i + (size_t)j] >= threshold, x[i + (size_t)j], 0);
+        const float *from = t->out + r * t->stride;
+        float *to = h->context + (query + r) * h->context_stride, inverse = (float)(1 / t->sum[r]), factor = inverse * keep_scale(h);
+        h->max[query + r] = t->max[r];
+        h->inverse[query + r] = inverse;
+        size_t c = 0;
+        for (; c + WIDTH <= h->width; c += WIDTH) *(vec *)(to + c) = *(const vec *)(from + c) * factor;
+        for (; c < h->width; c++) to[c] = from[c] * factor;
     }
+}
+
+/* t->delta: t->dout is packed. */
+TARGET static void NAME(take_deltas)(const attention_head *h, const tiles *t, size_t query, size_t queries) {
+    for (size_t r = 0; r < queries; r++) {
+        const float *dout = t->dout + r * t->stride, *out = h->context + (query + r) * h->context_stride;
+        vec sum = {0};
+        size_t c = 0;
+        for (; c + WIDTH <= h->width; c += WIDTH) sum += *(const vec *)(dout + c) * *(const vec *)(out + c);
+        for (; c < h->width; c++) sum[0] += dout[c] * out[c];
+        *(vec *)(t->lanes + r * WIDTH) = sum;
+    }
+    NAME(fold)(t->lanes, t->delta, queries, false);
 }
 
 /* Scores and dO V^T of a tile become (P o M) and dS. */
 BODY TARGET void NAME(backward_rows)(const attention_head *h, const tiles *t, size_t query, size_t queries, const bool dropping, size_t n) {
-    const float scale = h->scale, keep = keep_scale(h);
-    const uint32_t threshold = h->threshold;
+    const index_vec threshold = (index_vec){0} + (int32_t)h->threshold;
+    const float scale = h->scale * LOG2_E, keep = keep_scale(h);
     for (size_t r = 0; r < queries; r++) {
         float *p = t->p + r * TILE_STRIDE, *dp = t->dp + r * TILE_STRIDE;
-        const float max = h->max[query + r], inverse = h->inverse[query + r], delta = t->delta[r];
         const uint16_t *lane = dropping ? t->lane + r * LANE_STRIDE + t->skip[r] : NULL;
-        for (size_t i = 0; i < n; i += ROUND)
-#pragma omp simd
-            for (size_t j = i; j < i + ROUND; j++) {
-                float value = exp_body(p[j] * scale - max) * inverse, kept = !dropping ? 1 : choose(lane[j] >= threshold, keep, 0);
-                dp[j] = scale * value * (dp[j] * kept - delta);
-                p[j] = value * kept;
-            }
+        const vec max = NAME(every)(h->max[query + r] * LOG2_E), delta = NAME(every)(t->delta[r]);
+        const float to_kept = h->inverse[query + r] * keep, to_ds = h->inverse[query + r] * h->scale;
+        for (size_t i = 0; i < n; i += WIDTH) {
+            vec e = NAME(power_of_two)(*(vec *)(p + i) * scale - max), d = *(vec *)(dp + i), kept = e * to_kept;
+            if (dropping) d = NAME(keep)(d, lane + i, threshold), kept = NAME(keep)(kept, lane + i, threshold);
+            *(vec *)(dp + i) = e * to_ds * (d * keep - delta);
+            *(vec *)(p + i) = kept;
+        }
     }
 }

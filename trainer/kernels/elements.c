@@ -47,15 +47,24 @@ static void gelu_backward_ref(const float *u, float *d, float *g, size_t rows, s
         }
 }
 
-BODY void gelu_backward_body(const float *u, float *d, float *g, size_t rows, size_t columns, size_t stride) {
-    for (size_t r = 0; r < rows; r++, u += stride, d += stride, g += stride) {
+enum { SPAN = 256 };                     /* columns that are computed while the same ones of the next row are fetched: u comes from memory */
+
+BODY void gelu_backward_span(const float *u, float *d, float *g, size_t columns) {
 #pragma omp simd
-        for (size_t i = 0; i < columns; i++) {
-            float x = u[i], e = erf_body(x * 0.707106781f), cdf = 0.5f * e + 0.5f, half = 0.5f * x;
-            d[i] *= x * 0.398942280f * exp_body(-0.5f * x * x) + cdf;
-            g[i] = half * e + half;
-        }
+    for (size_t i = 0; i < columns; i++) {
+        float x = u[i], e = erf_body(x * 0.707106781f), cdf = 0.5f * e + 0.5f, half = 0.5f * x;
+        d[i] *= x * 0.398942280f * exp_body(-0.5f * x * x) + cdf;
+        g[i] = half * e + half;
     }
+}
+
+BODY void gelu_backward_body(const float *u, float *d, float *g, size_t rows, size_t columns, size_t stride) {
+    for (size_t r = 0; r < rows; r++, u += stride, d += stride, g += stride)
+        for (size_t i = 0; i < columns; i += SPAN) {
+            size_t count = columns - i < SPAN ? columns - i : SPAN;
+            for (size_t j = i; r + 1 < rows && j < i + count; j += 16) __builtin_prefetch(u + stride + j), __builtin_prefetch(g + stride + j, 1);
+            gelu_backward_span(u + i, d + i, g + i, count);
+        }
 }
 LEVELS(void, gelu_backward, (const float *u, float *d, float *g, size_t rows, size_t columns, size_t stride), (u, d, g, rows, columns, stride))
 

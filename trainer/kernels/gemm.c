@@ -42,6 +42,7 @@ static void *poll_context;
 static float *shared;            /* [SHARED] */
 static_assert(WHOLE_ROWS * PIECE >= BLAS_ROWS * BLAS_COLUMNS, "a tile of either kind fits into `whole`");
 static _Thread_local alignas(64) float rows_of_a[BLOCK_ROWS * GEMM_DEPTH + GEMM_SPILL];
+static _Thread_local alignas(64) float sum_of_block[BLOCK_ROWS], sum_of_rows[BLOCK_ROWS];
 static _Thread_local alignas(64) float panels[GEMM_DEPTH * SERIAL_COLUMNS];
 static _Thread_local alignas(64) float whole[WHOLE_ROWS * PIECE];     /* a tile's sum before it is added to c */
 
@@ -135,6 +136,27 @@ static void pack_rows(const gemm_job *j, const depths *d, size_t i, size_t first
     own.pack_a(rows, length, j->a + (j->transpose_a ? first + k * j->lda : first * j->lda + k), j->lda, j->transpose_a, rows_of_a);
 }
 
+/* Sums of op(a)'s rows first .. over block i of k: of a's columns. Blocks are added in order, the whole to what waits. rows <= BLOCK_ROWS */
+static void add_sums(const gemm_job *j, const depths *d, size_t i, size_t first, size_t rows) {
+    size_t k = i / d->blocks * d->part + i % d->blocks * d->block, length = smaller(d->block, d->part - i % d->blocks * d->block);
+    assert(j->transpose_a);
+    for (size_t c = 0; c < rows; c += SUM_COLUMNS)
+        kernel.column_sums(j->a + k * j->lda + first + c, sum_of_block + c, length, smaller(SUM_COLUMNS, rows - c), j->lda);
+    if (i == 0) memcpy(sum_of_rows, sum_of_block, rows * sizeof *sum_of_rows);
+    else kernel.add(sum_of_rows, sum_of_block, rows);
+    if (i + 1 < d->parts * d->blocks) return;
+    if (j->beta != 0) kernel.add(j->sums + first, sum_of_rows, rows);
+    else memcpy(j->sums + first, sum_of_rows, rows * sizeof *sum_of_rows);
+}
+
+static void row_sums(const gemm_job *j) {
+    if (j->k == 0 && j->beta == 0) memset(j->sums, 0, j->m * sizeof *j->sums);
+    if (j->k == 0) return;
+    depths d = cut_depth(j);
+    for (size_t r = 0; r < j->m; r += BLOCK_ROWS)
+        for (size_t i = 0; i < d.parts * d.blocks; i++) add_sums(j, &d, i, r, smaller(BLOCK_ROWS, j->m - r));
+}
+
 /* The packed rows, first .. first + rows - 1 over block i of k, times the panels there: into c, or into `whole` until the sum is complete. */
 static void multiply_rows(const gemm_job *j, const depths *d, size_t i, size_t first, size_t rows, const float *packed) {
     size_t last = d->parts * d->blocks - 1;
@@ -163,7 +185,7 @@ static void product_own(const gemm_job *j) {
 }
 
 static void run_tile(const gemm_job *j) {
-    if (j->sums) gemm_row_sums(j);
+    if (j->sums) row_sums(j);
     if (own_level == KERNELS_REF || j->k == 0) product_ref(j);
     else if (by_blas) product_blas(j);
     else {
@@ -235,12 +257,10 @@ static void multiply_tile(const piece *p, size_t tile) {
     const depths *d = &p->depth;
     size_t row = tile < p->whole ? tile * p->rows : p->whole * p->rows + (tile - p->whole) * ROW_STEP, rows = tile < p->whole ? p->rows : ROW_STEP;
     gemm_job job[MAX_CHAIN];
-    for (size_t c = 0; c < p->chain; c++) {
-        job[c] = gemm_cut_out(&p[c].job, row, rows, 0, p[c].job.n);
-        if (job[c].sums) gemm_row_sums(&job[c]);
-    }
+    for (size_t c = 0; c < p->chain; c++) job[c] = gemm_cut_out(&p[c].job, row, rows, 0, p[c].job.n);
     for (size_t i = 0; i < d->parts * d->blocks; i++) {
         pack_rows(job, d, i, 0, job->m);
+        if (job->sums) add_sums(job, d, i, 0, job->m);       /* only the first columns' piece has them; their rows are in cache now */
         for (size_t c = 0; c < p->chain; c++)
             multiply_rows(&job[c], d, i, 0, job->m, p[c].packed + (i / d->blocks * d->part + i % d->blocks * d->block) * p[c].width);
     }

@@ -1,4 +1,8 @@
 /* trainer/kernels/gemm_pack.h - operands in the order in which gemm_body.h reads them; included after it, by the same macros. */
+#ifndef GEMM_AHEAD
+#define GEMM_AHEAD 8             /* rows fetched early */
+#endif
+
 /* A block of LANES by LANES turned: vector i of the result holds element i of each row. Rows from `rows` on are copies of the last one. */
 GEMM_TARGET BODY void GEMM(turn)(const float *from, size_t stride, size_t rows, float *out, size_t out_stride) {
     GEMM(vector) x[GEMM_LANES], y[GEMM_LANES];
@@ -46,10 +50,12 @@ GEMM_TARGET static void GEMM(pack_a)(size_t m, size_t k, const float *a, size_t 
     size_t whole = m < WIDE ? 0 : (m - WIDE) / GEMM_HEIGHT * GEMM_HEIGHT + GEMM_HEIGHT;      /* rows of groups that whole vectors can read */
     for (size_t i = 0; i + 1 < k; i++) {
         const float *from = a + i * lda;
-        for (size_t r = 0; r < whole; r += GEMM_HEIGHT)
+        for (size_t r = 0; r < whole; r += GEMM_HEIGHT) {
+            if (r % 16 < GEMM_HEIGHT) __builtin_prefetch(from + GEMM_AHEAD * lda + r);       /* rows may lie pages apart: nobody else guesses them */
 #pragma GCC unroll 2
             for (size_t v = 0; v < WIDE; v += GEMM_LANES)
                 *(GEMM(loose) *)(out + r * k + i * GEMM_HEIGHT + v) = *(const GEMM(loose) *)(from + r + v);
+        }
     }
     for (size_t r = 0; r < m; r += GEMM_HEIGHT) {
         size_t rows = m - r < GEMM_HEIGHT ? m - r : GEMM_HEIGHT;
