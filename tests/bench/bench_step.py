@@ -4,7 +4,7 @@
 
 Each case is a model, a sequence length and a global batch. Ours runs as 1 rank x all threads and as one rank a core, the peer likewise; the
 better layout of each side then runs in alternating pairs, since clocks drift. QUICK=1 takes one pair of few steps; CASES=mini:128:32,... takes
-other cases. Without PEER only our side is measured. Results: a table on stdout, OUT/bench-step.json and OUT/bench-step.svg (bench_svg.py).
+other cases; COMPILED=1 adds the peer's compiled mode, which takes minutes to begin. Without PEER only our side is measured. Results: a table on stdout, OUT/bench-step.json and OUT/bench-step.svg (bench_svg.py).
 The FMA loop runs for a second before and after each run of ours: its mean is the peak that the run is a share of, since the clock of a shared
 machine drifts by a tenth and more; the best short try of the loop is printed beside it. A leaf (micro-batch) is what a rank gets of the batch.
 Counting: tokens are real ones; FLOPs are those of trainer/work.h; the first SKIP steps of each run do not count. Dropout is on on both sides.
@@ -25,8 +25,8 @@ SKIP = 2
 # model, S, batch: floors of share of peak, ratio to tuned, ratio to hf, memory to tuned (None: no floor)
 FLOORS = {("mini", 128, 32): (0.72, 2.1, 6, 0.5), ("mini", 512, 8): (0.70, 2.7, 7, 0.4), ("small", 128, 32): (0.75, 1.7, 4, 0.5),
           ("base", 128, 16): (0.75, 1.55, 2, 0.65)}
-STEPS = {"mini": 24, "small": 12, "base": 6}
-if QUICK: STEPS = {"mini": 8, "small": 5, "base": 4}
+STEPS = {"mini": 12, "small": 6, "base": 3}
+COMPILED = os.environ.get("COMPILED", "") not in ("", "0")
 CASES = [(m, int(s), int(b)) for m, s, b in (c.split(":") for c in os.environ.get("CASES", "").split(",") if c)] or list(FLOORS)
 ENV = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "HF_HUB_OFFLINE": "1"}
 
@@ -128,15 +128,15 @@ def spread(x, digits=2):
     return f"{middle:.{digits}f}" + (f" ({low:.{digits}f}-{high:.{digits}f})" if len(x) > 1 else "")
 
 
-def compare(case, mode, ranks, procs, pairs, steps):
-    """Alternating runs: [(our rate, peer's rate)]."""
-    both = []
-    for i in range(pairs):
-        a = ours(case, ranks, steps + SKIP)["rate"]
-        b = peer(case, mode, procs, steps)
-        both.append((a, b))
-        say(f"  {mode} pair {i + 1}: ours {a:.0f} tokens/s, peer {b:.0f}, ratio {a / b:.2f}")
-    return both
+def rounds(case, ranks, modes, steps):
+    """Alternating: ours, then the peer in each of its modes (name, processes). Our runs, and {mode: [(our rate, peer's rate)]}."""
+    mine, pairs = [], {mode: [] for mode, _ in modes}
+    for i in range(PAIRS):
+        mine.append(ours(case, ranks, steps + SKIP))
+        rate = mine[-1]["rate"]
+        for mode, procs in modes: pairs[mode].append((rate, peer(case, mode, procs, steps)))
+        say(f"  round {i + 1}: ours {rate:.0f} tokens/s" + "".join(f", {m} {p[-1][1]:.0f} ({rate / p[-1][1]:.2f} x)" for m, p in pairs.items()))
+    return mine, pairs
 
 
 def measure(case):
@@ -150,19 +150,16 @@ def measure(case):
     if THREADS > 1 and batch % THREADS == 0: layouts[THREADS] = ours(case, THREADS, steps + SKIP)
     best = max(layouts, key=lambda r: layouts[r]["rate"])
     say("  " + ", ".join(f"{r} x {THREADS // r}: {layouts[r]['rate']:.0f} tokens/s" for r in layouts))
-    again = [ours(case, best, steps + SKIP) for _ in range(PAIRS)]
-    result = {"case": case, "machine": machine, "layouts": {str(r): v for r, v in layouts.items()}, "best": best, "rates": [r["rate"] for r in again],
-              "peaks": [r["peak"] for r in again],
-              "flops_per_token": first["flops_per_token"], "share": [r["rate"] * r["flops_per_token"] / r["peak"] for r in again], "pairs": {}}
+    procs = 1
+    if PEER and not QUICK and THREADS > 1 and peer(case, "tuned", THREADS, steps) > peer(case, "tuned", 1, steps): procs = THREADS
+    modes = [("tuned", procs), ("hf", 1)] + ([("compiled", 1)] if COMPILED else []) if PEER else []
+    again, pairs = rounds(case, best, modes, steps)
+    result = {"case": case, "machine": machine, "layouts": {str(r): v for r, v in layouts.items()}, "best": best, "procs": procs, "pairs": pairs,
+              "rates": [r["rate"] for r in again], "peaks": [r["peak"] for r in again], "flops_per_token": first["flops_per_token"],
+              "share": [r["rate"] * r["flops_per_token"] / r["peak"] for r in again]}
     if len(layouts) > 1:
-        result["threads"] = [ours(case, THREADS, steps + SKIP)["rate"] / ours(case, 1, steps + SKIP, leaves=THREADS)["rate"] for _ in range(PAIRS)]
-    if PEER:
-        procs = 1
-        if not QUICK and THREADS > 1 and peer(case, "tuned", THREADS, steps) > peer(case, "tuned", 1, steps): procs = THREADS
-        result["procs"] = procs
-        for mode in ("tuned", "hf") + (() if QUICK else ("compiled",)):
-            result["pairs"][mode] = compare(case, mode, best, procs if mode == "tuned" else 1, 2 if mode == "compiled" and PAIRS > 2 else PAIRS, steps)
-        result["memory"] = [ours(case, 1, SKIP + 2, memory=True), peer(case, "tuned", 1, 2, memory=True)]
+        result["threads"] = [ours(case, THREADS, steps + SKIP)["rate"] / ours(case, 1, steps + SKIP, leaves=THREADS)["rate"] for _ in range(min(PAIRS, 3))]
+    if PEER: result["memory"] = [ours(case, 1, SKIP + 2, memory=True), peer(case, "tuned", 1, 2, memory=True)]
     return result
 
 
