@@ -54,6 +54,7 @@ static void backward_feed_forward(network *n, const float *weights, const batch 
     job[2].beta = 1;
     job[2].rows_done = norm_rows;
     job[2].context = &norm;
+    job[2].beside[0] = norm.norm->sum;
     gemm_run(job, 3);
     norm_sums(&norm);
 }
@@ -109,6 +110,7 @@ static void backward_attention_block(network *n, const float *weights, const bat
     job[3] = qkv_input_gradient(n, weights, b, t);
     job[3].rows_done = norm_rows;
     job[3].context = &next;
+    job[3].beside[0] = next.norm->sum;
     gemm_run(job, 4);
     norm_sums(&next);
 }

@@ -43,6 +43,7 @@ gemm_job gemm_cut_out(const gemm_job *job, size_t row, size_t rows, size_t colum
     if (j.bias) j.bias += column;
     if (j.u) j.u += row * job->ldc + column;
     if (j.g) j.g += row * job->ldc + column;
+    for (size_t i = 0; i < 2; i++) if (j.beside[i]) j.beside[i] += row * job->ldc + column;
     if (j.sums && j.turned) j.sums += column;
     else if (j.sums) j.sums = column ? NULL : j.sums + row;
     return j;

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { GEMM_SPILL = 16, GEMM_GROUP = 16, GEMM_LINE = 64 };     /* floats; steps of k; bytes of a cache's line */
+enum { GEMM_SPILL = 16, GEMM_GROUP = 16, GEMM_LINE = 64, GEMM_BESIDE = 3 };     /* floats; steps of k; bytes of a cache's line */
 
 typedef struct gemm_fetch {              /* rows of memory that are wanted soon: lines of them are fetched between multiply-adds, a few at a time */
     const char *at, *end;                /* next line; end of its row */
@@ -18,6 +18,8 @@ typedef struct gemm_block {              /* c (m, n) = or += a (m, k) times pane
     const float *panels;                 /* from pack_b: 64-byte aligned, columns filled up to whole panels */
     float *c;
     size_t ldc;
+    const float *beside[GEMM_BESIDE];    /* (m, n) each, needed soon after c: fetched like it; NULL: no more */
+    size_t beside_stride;
     bool add;
     bool far;                            /* panels are not in this core's cache: each is fetched while the one before it is used */
     gemm_fetch *fetch;                   /* moved on; NULL: nothing */

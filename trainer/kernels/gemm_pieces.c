@@ -19,6 +19,7 @@
 enum {
     MAX_PIECES = 64, MAX_CHAIN = 6,
     TILES_A_THREAD = 2,          /* whole ones; then come single steps of rows, so that threads end together */
+    TILE = 64 << 10,             /* floats of c: with the panels and what is read beside it, they stay in the second-level cache until they are finished */
     PACK_COLUMNS = 128           /* of b, packed at a time */
 };
 
@@ -34,6 +35,7 @@ typedef struct piece {           /* columns of a job whose b is packed at the sa
 } piece;
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t cut(size_t n, size_t most) { return (n + most - 1) / most; }
 
 static float *panels_of(const piece *p, size_t i) { return p->packed + gemm_block_at(&p->depth, i) * p->width; }
@@ -45,6 +47,12 @@ static void pack_strip(const piece *p, size_t strip) {
     size_t length = gemm_block_length(d, i);
     const float *b = gemm_b_of(j, i / d->blocks) + (j->transpose_b ? column * j->ldb + k : k * j->ldb + column);
     gemm_own()->pack_b(length, smaller(PACK_COLUMNS, j->n - column), b, j->ldb, j->transpose_b, panels_of(p, i) + column * length);
+}
+
+static size_t chain_width(const piece *p) {
+    size_t width = 0;
+    for (size_t c = 0; c < p->chain; c++) width += p[c].width;
+    return width;
 }
 
 typedef struct span { size_t first, rows; } span;
@@ -75,8 +83,8 @@ static void multiply_tile(const piece *p, size_t tile) {
     const gemm_depths *d = &p->depth;
     span s = rows_of(p, tile);
     gemm_job job[MAX_CHAIN];
-    size_t width = 0;
-    for (size_t c = 0; c < p->chain; c++) job[c] = gemm_cut_out(&p[c].job, s.first, s.rows, 0, p[c].job.n), width += p[c].width;
+    size_t width = chain_width(p);
+    for (size_t c = 0; c < p->chain; c++) job[c] = gemm_cut_out(&p[c].job, s.first, s.rows, 0, p[c].job.n);
     if (job->sums && job->turned) turned_sums(p, tile);
     for (size_t i = 0; i < d->count; i++) {
         gemm_pack_rows(job, d, i, 0, s.rows);
@@ -126,6 +134,7 @@ static size_t choose_rows(const piece *p, size_t count, size_t threads) {
 /* Tiles of a chain; no bits depend on it. Of one that others follow: equal ones. Of the last: `whole` ones of `rows` each, then single steps. */
 static void cut_rows(piece *p, size_t rows, size_t threads, bool last) {
     size_t m = p->job.m, step = p->job.rows_done ? GEMM_STEP : gemm_own()->height;
+    rows = smaller(rows, larger(TILE / chain_width(p) / GEMM_STEP, 1) * GEMM_STEP);
     if (gemm_wait_apart(&p->job, &p->depth)) rows = smaller(rows, GEMM_WHOLE / p->job.n / step * step);
     if (!last) {
         p->rows = cut(cut(m, cut(m, rows)), step) * step;

@@ -91,13 +91,21 @@ static void turn_whole(const gemm_job *j, size_t first, size_t rows) {
 
 bool gemm_wait_apart(const gemm_job *j, const gemm_depths *d) { return j->turned || (j->beta != 0 && d->count > 1); }
 
+/* What is touched when the rows are complete, and c itself if they wait apart. */
+static void name_beside(const gemm_job *j, size_t first, bool apart, gemm_block *g) {
+    const float *all[] = {apart && !j->turned ? j->c : NULL, j->finish == GEMM_GELU_BACKWARD ? j->u : NULL,
+                          j->finish == GEMM_GELU || (j->finish == GEMM_GELU_BACKWARD && j->g != j->u) ? j->g : NULL, j->beside[0], j->beside[1]};
+    g->beside_stride = j->ldc;
+    for (size_t i = 0, used = 0; i < sizeof all / sizeof *all && used < GEMM_BESIDE; i++) if (all[i]) g->beside[used++] = all[i] + first * j->ldc;
+}
+
 void gemm_multiply_rows(const gemm_job *j, const gemm_depths *d, size_t i, size_t first, size_t rows, const float *packed, gemm_fetch *fetch) {
-    bool apart = gemm_wait_apart(j, d);
-    gemm_block g = {.m = rows, .n = j->n, .k = gemm_block_length(d, i), .a = rows_of_a, .panels = packed, .fetch = fetch,
-                    .far = j->k * j->n > FAR,
+    bool apart = gemm_wait_apart(j, d), last = i + 1 == d->count;
+    gemm_block g = {.m = rows, .n = j->n, .k = gemm_block_length(d, i), .a = rows_of_a, .panels = packed, .fetch = fetch, .far = j->k * j->n > FAR,
                     .c = apart ? whole + first * j->n : j->c + first * j->ldc, .ldc = apart ? j->n : j->ldc, .add = i > 0 || (j->beta != 0 && !apart)};
+    if (last) name_beside(j, first, apart, &g);
     own.block(&g);
-    if (i + 1 < d->count) return;
+    if (!last) return;
     if (j->turned) turn_whole(j, first, rows);
     else if (apart) gemm_add_whole(j, first, rows);
     gemm_finish(j, first, rows);
