@@ -60,6 +60,32 @@ void gemm_poll(void) {
     if (poll_function && omp_get_thread_num() == 0) poll_function(poll_context);
 }
 
+/* The last piece that begins at or before `at`: one without any has the beginning of the next. */
+static size_t piece_of(const size_t *begin, size_t count, size_t at) {
+    size_t i = count - 1;
+    while (at < begin[i]) i--;
+    return i;
+}
+
+void gemm_deal_out(const gemm_deal *d) {
+    size_t strip[GEMM_PIECES + 1] = {0}, tile[GEMM_PIECES + 1] = {0};        /* where each piece begins, the end of all */
+    for (size_t i = 0; i < d->count; i++) strip[i + 1] = strip[i] + d->strips[i], tile[i + 1] = tile[i] + d->tiles[i];
+#pragma omp parallel
+    {
+#pragma omp for schedule(dynamic, 1)
+        for (size_t s = 0; s < strip[d->count]; s++) {
+            size_t i = piece_of(strip, d->count, s);
+            d->pack(d->pieces, i, s - strip[i]);
+        }
+#pragma omp for schedule(dynamic, 1) nowait
+        for (size_t t = 0; t < tile[d->count]; t++) {
+            size_t i = piece_of(tile, d->count, t);
+            d->multiply(d->pieces, i, t - tile[i]);
+            gemm_poll();
+        }
+    }
+}
+
 void gemm_serial(const gemm_job *job) {
     if (rounded) gemm_bf16_serial(job);
     else gemm_serial_tiles(job);

@@ -18,7 +18,6 @@
 #include "trainer/kernels/kernels.h"
 
 enum {
-    PIECES = 64,
     BLOCK_STEPS = 12,            /* of k in a block: 32 rows of a stay in the first-level cache */
     CHUNK = 512,                 /* columns */
     ROWS = 8 * GEMM_STEP, SIZES = 4,         /* most rows of a tile; choices of them */
@@ -90,7 +89,6 @@ typedef struct piece {           /* columns of a job whose b is packed at the sa
     uint16_t *packed;            /* for each block of k its groups; NULL: each tile packs what it needs */
     bool borrowed;               /* packed is another piece's: the same b */
     size_t rows;                 /* of a tile */
-    size_t first_strip, first_tile;
 } piece;
 
 static const float *b_at(const gemm_job *j, const span *s, size_t column) {
@@ -165,29 +163,21 @@ static void choose_rows(piece *p, size_t count) {
     for (size_t i = 0; i < count; i++) p[i].rows = rows_at(&p[i], size);
 }
 
+static void pack_of_piece(const void *pieces, size_t i, size_t strip) { pack_strip((const piece *)pieces + i, strip); }
+
+static void multiply_of_piece(const void *pieces, size_t i, size_t tile) {
+    const piece *p = (const piece *)pieces + i;
+    multiply_rows(p, tile * p->rows);
+}
+
 static void run_pieces(piece *p, size_t count) {
-    size_t strips = 0, tiles = 0;
+    gemm_deal d = {.count = count, .pieces = p, .pack = pack_of_piece, .multiply = multiply_of_piece};
     choose_rows(p, count);
     for (size_t i = 0; i < count; i++) {
-        p[i].first_strip = strips, p[i].first_tile = tiles;
-        strips += p[i].packed ? strips_of(&p[i]) : 0, tiles += cut(p[i].job.m, p[i].rows);
+        d.strips[i] = p[i].packed ? strips_of(&p[i]) : 0;
+        d.tiles[i] = cut(p[i].job.m, p[i].rows);
     }
-#pragma omp parallel
-    {
-#pragma omp for schedule(dynamic, 1)
-        for (size_t s = 0; s < strips; s++) {
-            size_t i = count - 1;
-            while (s < p[i].first_strip) i--;
-            pack_strip(&p[i], s - p[i].first_strip);
-        }
-#pragma omp for schedule(dynamic, 1) nowait
-        for (size_t t = 0; t < tiles; t++) {
-            size_t i = count - 1;
-            while (t < p[i].first_tile) i--;
-            multiply_rows(&p[i], (t - p[i].first_tile) * p[i].rows);
-            gemm_poll();
-        }
-    }
+    gemm_deal_out(&d);
 }
 
 void gemm_bf16_serial(const gemm_job *job) {
@@ -197,7 +187,7 @@ void gemm_bf16_serial(const gemm_job *job) {
 }
 
 void gemm_bf16_run(const gemm_job *jobs, size_t count, void *shared) {
-    piece pieces[PIECES];
+    piece pieces[GEMM_PIECES];
     size_t used = 0, held = 0;
     bool apart[GEMM_JOBS] = {false};         /* rows are finished at the end */
     for (size_t i = 0; i < count; i++) {
@@ -210,7 +200,7 @@ void gemm_bf16_run(const gemm_job *jobs, size_t count, void *shared) {
             piece p = {.job = gemm_cut_out(j, 0, j->m, column, most ? most : j->n), .depth = d};
             size_t tiles = most ? groups_of(p.job.n) * steps : 0;
             if (apart[i]) p.job.rows_done = NULL;
-            if (held == PIECES || used + tiles > B_TILES) {
+            if (held == GEMM_PIECES || used + tiles > B_TILES) {
                 run_pieces(pieces, held);
                 used = held = 0;
             }

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include "trainer/kernels/gemm.h"
 
-enum { GEMM_JOBS = 8, GEMM_SHARED = 4 << 20 };      /* jobs of a run; floats of packed b */
+enum { GEMM_JOBS = 8, GEMM_PIECES = 64, GEMM_SHARED = 4 << 20 };      /* jobs of a run; pieces of them packed at a time; floats of packed b */
 
 /* Rows and columns first .. of a job, as a job of its own. */
 gemm_job gemm_cut_out(const gemm_job *job, size_t row, size_t rows, size_t column, size_t columns);
@@ -17,6 +17,14 @@ void gemm_finish(const gemm_job *j, size_t first, size_t rows);
 void gemm_row_sums(const gemm_job *j);
 /* rows_done of all rows, by all threads: for jobs that were cut into columns. */
 void gemm_finish_rows(const gemm_job *j);
+/* All threads pack strips of b, wait for each other, and take tiles, piece after piece in order, polling in between. */
+typedef struct gemm_deal {
+    size_t count, strips[GEMM_PIECES], tiles[GEMM_PIECES];      /* pieces; strips and tiles of each, 0 is allowed */
+    const void *pieces;
+    void (*pack)(const void *pieces, size_t piece, size_t strip);
+    void (*multiply)(const void *pieces, size_t piece, size_t tile);
+} gemm_deal;
+void gemm_deal_out(const gemm_deal *d);
 /* The master thread's poll function; other threads return at once. */
 void gemm_poll(void);
 

@@ -17,7 +17,7 @@
 #include "trainer/kernels/gemm_rows.h"
 
 enum {
-    MAX_PIECES = 64, MAX_CHAIN = 6,
+    MAX_CHAIN = 6,
     TILES_A_THREAD = 2,          /* whole ones; then come single steps of rows, so that threads end together */
     TILE = 64 << 10,             /* floats of c: with the panels and what is read beside it, they stay in the second-level cache until they are finished */
     PACK_COLUMNS = 128           /* of b, packed at a time */
@@ -31,7 +31,6 @@ typedef struct piece {           /* columns of a job whose b is packed at the sa
     size_t width;                /* columns, rounded up to whole panels */
     size_t chain;                /* this piece and those behind it that multiply the same a, a tile of them at once; 0: not the first of them */
     size_t rows, whole, tiles;   /* of a tile of the chain; such tiles; all tiles, single steps included */
-    size_t first_strip, first_tile;
 } piece;
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -148,39 +147,20 @@ static void cut_rows(piece *p, size_t rows, size_t threads, bool last) {
     p->tiles = p->whole + cut(m - smaller(m, p->whole * rows), GEMM_STEP);
 }
 
-/* Strips and tiles of all pieces, numbered. */
-static void number_tiles(piece *p, size_t count, size_t *strips, size_t *tiles) {
-    size_t threads = (size_t)omp_get_max_threads(), rows = choose_rows(p, count, threads);
-    *strips = *tiles = 0;
-    for (size_t i = 0; i < count; i++) {
-        p[i].first_strip = *strips, p[i].first_tile = *tiles;
-        *strips += strips_of(&p[i]);
-        if (p[i].chain == 0) continue;
-        cut_rows(&p[i], rows, threads, i + p[i].chain == count);
-        *tiles += p[i].tiles;
-    }
-}
+static void pack_of_piece(const void *pieces, size_t i, size_t strip) { pack_strip((const piece *)pieces + i, strip); }
+static void multiply_of_piece(const void *pieces, size_t i, size_t tile) { multiply_tile((const piece *)pieces + i, tile); }
 
 static void run_pieces(piece *p, size_t count) {
-    size_t strips, tiles;
+    size_t threads = (size_t)omp_get_max_threads();
+    gemm_deal d = {.count = count, .pieces = p, .pack = pack_of_piece, .multiply = multiply_of_piece};
     make_chains(p, count);
-    number_tiles(p, count, &strips, &tiles);
-#pragma omp parallel
-    {
-#pragma omp for schedule(dynamic, 1)
-        for (size_t s = 0; s < strips; s++) {
-            size_t i = count - 1;
-            while (s < p[i].first_strip) i--;
-            pack_strip(&p[i], s - p[i].first_strip);
-        }
-#pragma omp for schedule(dynamic, 1) nowait
-        for (size_t t = 0; t < tiles; t++) {
-            size_t i = count - 1;
-            while (p[i].chain == 0 || t < p[i].first_tile) i--;
-            multiply_tile(&p[i], t - p[i].first_tile);
-            gemm_poll();
-        }
+    size_t rows = choose_rows(p, count, threads);
+    for (size_t i = 0; i < count; i++) {
+        if (p[i].chain > 0) cut_rows(&p[i], rows, threads, i + p[i].chain == count);
+        d.strips[i] = strips_of(&p[i]);
+        d.tiles[i] = p[i].tiles;
     }
+    gemm_deal_out(&d);
 }
 
 /* cᵀ = op(b)ᵀ op(a)ᵀ: each element is the same chain of the same products. */
@@ -197,7 +177,7 @@ static bool better_turned(const gemm_job *j) {
 }
 
 void gemm_own_run(const gemm_job *jobs, size_t count, float *shared) {
-    piece pieces[MAX_PIECES];
+    piece pieces[GEMM_PIECES];
     bool apart[GEMM_JOBS] = {false};         /* rows are finished at the end */
     size_t used = 0, held = 0, panel = gemm_own()->panel;
     for (size_t i = 0; i < count; i++) {
@@ -216,7 +196,7 @@ void gemm_own_run(const gemm_job *jobs, size_t count, float *shared) {
             p.depth = gemm_cut_depth(&p.job);
             p.width = cut(p.job.n, panel) * panel;
             if (apart[i]) p.job.rows_done = NULL;
-            if (held == MAX_PIECES || used + p.width * job.k > GEMM_SHARED) {
+            if (held == GEMM_PIECES || used + p.width * job.k > GEMM_SHARED) {
                 run_pieces(pieces, held);
                 used = held = 0;
             }
