@@ -12,7 +12,7 @@
 #include "datagen/deflate_places_x86.h"
 #endif
 
-enum { LAZY = 4, FAR_OFF = 4096, PAD = 16, KEY_PART = KEYS / 2, KEY_LEAD = 512,   /* lead: the longest match, and more */
+enum { FAR_OFF = 4096, PAD = 16, KEY_PART = KEYS / 2, KEY_LEAD = 512,   /* lead: the longest match, and more */
        MOST_BYTES = 1 << 27 };
 
 typedef void pack_stream(deflater *d, const unsigned char *text, uint32_t bytes, bit_writer *w);
@@ -48,53 +48,57 @@ static void end_block(deflate_block *b, const unsigned char *text, uint32_t *fro
     *from = end;
 }
 
-/* zlib's rule: a match is taken unless the next position has a longer one; only after a match shorter than LAZY is that looked for. */
+/* zlib's rule: a match is taken unless it has 3 bytes only and the next position has a longer one. */
 INLINE void pack(deflater *d, compare_words *words, compare_places *near_ones, add_bytes *add, const unsigned char *text, uint32_t bytes, bit_writer *w) {
     deflate_block *b = &d->block;
     places *s = &d->places;
-    uint32_t length = 2, start = 0, block_start = 0, keys = 0, hashed = bytes < 3 ? 0 : bytes - 2;   /* hashed: positions that have 3 bytes */
-    bool waiting = false;                              /* the byte before p is not told yet */
+    uint32_t block_start = 0, keys = 0, hashed = bytes < 3 ? 0 : bytes - 2;      /* hashed: positions that have 3 bytes */
     deflate_block_start(b);
     for (uint32_t p = 0; p < bytes; ) {
-        uint32_t before = length, before_start = start;
+        uint32_t length = 2, start = 0, known = p;                               /* known: positions before it are inserted */
         if (p + KEY_LEAD > keys) {
             if (keys < bytes) places_keys(s->key + keys % KEYS, text + keys, bytes - keys < KEY_PART ? bytes - keys : KEY_PART);
             keys += KEY_PART;
         }
-        length = 2;
         if (p < hashed) {
-            if (before < LAZY) length = places_search(s, words, near_ones, text, p, bytes - p, before, &start);
-            if (before < LAZY && length == 3 && p - start > FAR_OFF) length = 2;
+            if (p) length = places_search(s, words, near_ones, text, p, bytes - p, 2, &start);
             places_insert(s, text, p);
+            known++;
         }
-        if (before >= 3 && length <= before) {
-            uint32_t end = p - 1 + before;
-            deflate_block_match(b, p - 1 - before_start, before);
-            places_insert_match(s, text, p + 1, end < hashed ? end : hashed);
+        if (length == 3 && p - start > FAR_OFF) length = 2;
+        if (length == 3 && p + 1 < hashed) {
+            uint32_t later, longer = places_search(s, words, near_ones, text, p + 1, bytes - p - 1, 3, &later);
+            places_insert(s, text, p + 1);
+            known++;
+            if (longer > 3) {
+                deflate_block_literal(b, text[p++]);
+                if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
+                length = longer;
+                start = later;
+            }
+        }
+        if (length < 3) {
+            deflate_block_literal(b, text[p++]);
+            if (p == bytes) break;                                               /* the end does not wait for a full block */
+        } else {
+            uint32_t end = p + length;
+            deflate_block_match(b, p - start, length);
+            places_insert_match(s, text, known, end < hashed ? end : hashed);
             p = end;
-            waiting = false;
-            length = 2;
-            if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
-            continue;
         }
-        if (waiting) {
-            deflate_block_literal(b, text[p - 1]);
-            if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
-        }
-        waiting = true;
-        p++;
+        if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
     }
-    if (waiting) deflate_block_literal(b, text[bytes - 1]);
     end_block(b, text, &block_start, bytes, true, w);
     bit_writer_align(w);
     uint32_t sum = adler32_of(add, text, bytes);
     for (int i = 3; i >= 0; i--) *w->at++ = (unsigned char)(sum >> 8 * i);
 }
 
-INLINE alike words_portable(const uint32_t *entry, uint32_t word) {
+INLINE alike words_portable(const uint32_t *entry, uint32_t word, uint32_t among) {
     alike t = {0};
     for (uint32_t i = 0; i < RECENT; i++) {
         uint32_t differ = entry[i] ^ word;
+        if (!(among >> i & 1)) continue;
         t.one |= (uint32_t)!(differ & 0xFF) << i;
         t.two |= (uint32_t)!(differ & 0xFFFF) << i;
         t.three |= (uint32_t)!(differ & 0xFFFFFF) << i;

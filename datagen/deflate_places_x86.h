@@ -13,10 +13,11 @@ __attribute__((target(AVX2))) INLINE uint32_t equal_avx2(__m256i low, __m256i hi
     return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(a)) | (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(b)) << 8;
 }
 
-__attribute__((target(AVX2))) INLINE alike words_avx2(const uint32_t *entry, uint32_t word) {
+__attribute__((target(AVX2))) INLINE alike words_avx2(const uint32_t *entry, uint32_t word, uint32_t among) {
     const __m256i w = _mm256_set1_epi32((int)word);
     __m256i low = _mm256_xor_si256(_mm256_load_si256((const __m256i *)entry), w), high = _mm256_xor_si256(_mm256_load_si256((const __m256i *)(entry + 8)), w);
-    return (alike){ equal_avx2(low, high, 0xFF), equal_avx2(low, high, 0xFFFF), equal_avx2(low, high, 0xFFFFFF), equal_avx2(low, high, 0xFFFFFFFF) };
+    return (alike){ equal_avx2(low, high, 0xFF) & among, equal_avx2(low, high, 0xFFFF) & among, equal_avx2(low, high, 0xFFFFFF) & among,
+                    equal_avx2(low, high, 0xFFFFFFFF) & among };
 }
 
 __attribute__((target(AVX2))) INLINE uint32_t near_avx2(const uint32_t *entry, uint32_t here, uint32_t most) {
@@ -29,10 +30,11 @@ __attribute__((target(AVX2))) INLINE uint32_t near_avx2(const uint32_t *entry, u
     return ~far;
 }
 
-__attribute__((target(AVX512))) INLINE alike words_avx512(const uint32_t *entry, uint32_t word) {
+__attribute__((target(AVX512))) INLINE alike words_avx512(const uint32_t *entry, uint32_t word, uint32_t among) {
     __m512i differ = _mm512_xor_si512(_mm512_load_si512(entry), _mm512_set1_epi32((int)word));
-    return (alike){ _mm512_testn_epi32_mask(differ, _mm512_set1_epi32(0xFF)), _mm512_testn_epi32_mask(differ, _mm512_set1_epi32(0xFFFF)),
-                    _mm512_testn_epi32_mask(differ, _mm512_set1_epi32(0xFFFFFF)), _mm512_testn_epi32_mask(differ, differ) };
+    __mmask16 m = (__mmask16)among;
+    return (alike){ _mm512_mask_testn_epi32_mask(m, differ, _mm512_set1_epi32(0xFF)), _mm512_mask_testn_epi32_mask(m, differ, _mm512_set1_epi32(0xFFFF)),
+                    _mm512_mask_testn_epi32_mask(m, differ, _mm512_set1_epi32(0xFFFFFF)), _mm512_mask_testn_epi32_mask(m, differ, differ) };
 }
 
 __attribute__((target(AVX512))) INLINE uint32_t near_avx512(const uint32_t *entry, uint32_t here, uint32_t most) {
