@@ -32,7 +32,7 @@ static void encode_word(void *context, const char *word, size_t bytes, size_t ch
         out->count++;
         return;
     }
-    uint64_t hash = word_hash(word, bytes);
+    uint64_t hash = word_hash_padded(word, bytes);
     const word_entry *known = word_cache_find(&t->cache, hash, word, bytes);
     if (!known) {
         size_t count = wordpiece_split(t->vocab, word, bytes, id);

@@ -25,30 +25,26 @@ void word_cache_free(word_cache *c) {
 
 static inline uint64_t load(const char *p, size_t bytes) { uint64_t v = 0; memcpy(&v, p, bytes); return v; }
 
-/* Up to 8 bytes in one number; different ones of equal count give different numbers. */
+/* Up to 8 bytes as one number, the first lowest; loads that overlap agree. */
 static inline uint64_t short_word(const char *word, size_t bytes) {
     if (bytes == 8) return load(word, 8);
-    if (bytes >= 4) return load(word, 4) | load(word + bytes - 4, 4) << 32;
+    if (bytes >= 4) return load(word, 4) | load(word + bytes - 4, 4) << 8 * (bytes - 4);
     if (!bytes) return 0;
-    return (uint64_t)(unsigned char)word[0] | (uint64_t)(unsigned char)word[bytes / 2] << 8 | (uint64_t)(unsigned char)word[bytes - 1] << 16;
+    return (uint64_t)(unsigned char)word[0] | (uint64_t)(unsigned char)word[bytes / 2] << 8 * (bytes / 2)
+         | (uint64_t)(unsigned char)word[bytes - 1] << 8 * (bytes - 1);
 }
 
-/* Every step can be undone: words of up to SHORT bytes, of equal count, have equal hashes only if they are the same. */
 uint64_t word_hash(const char *word, size_t bytes) {
-    uint64_t h = bytes * UINT64_C(0x9e3779b97f4a7c15);
-    for (; bytes > SHORT; bytes -= 8, word += 8) {
-        h = (h ^ load(word, 8)) * UINT64_C(0xff51afd7ed558ccd);
-        h ^= h >> 32;
-    }
-    h = (h ^ short_word(word, bytes)) * UINT64_C(0xff51afd7ed558ccd);
-    return h ^ h >> 32;
+    uint64_t h = bytes * WORD_HASH_COUNT;
+    for (; bytes > SHORT; bytes -= 8, word += 8) h = word_hash_step(h, load(word, 8));
+    return word_hash_step(h, short_word(word, bytes));
 }
 
 const word_entry *word_cache_find(const word_cache *c, uint64_t hash, const char *word, size_t bytes) {
     for (size_t i = 0; i < MOST_PROBES; i++) {
         const word_entry *w = &c->entry[(hash + i) & (c->slots - 1)];
-        if (!w->bytes) return NULL;
         if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || !memcmp(c->text + w->text, word, bytes))) return w;
+        if (!w->bytes) return NULL;
     }
     return NULL;
 }

@@ -5,6 +5,7 @@
 #define DATAGEN_WORD_CACHE_H
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct word_entry {
     uint64_t hash;
@@ -24,7 +25,21 @@ typedef struct word_cache {
 void word_cache_init(word_cache *c);
 void word_cache_free(word_cache *c);
 
+#define WORD_HASH_COUNT UINT64_C(0x9e3779b97f4a7c15)
+static inline uint64_t word_hash_step(uint64_t h, uint64_t part) {
+    h = (h ^ part) * UINT64_C(0xff51afd7ed558ccd);
+    return h ^ h >> 32;
+}
+
+/* Every step can be undone: words of up to 8 bytes, of equal count, have equal hashes only if they are the same. */
 uint64_t word_hash(const char *word, size_t bytes);
+/* The same when 8 bytes can be read at word, however few are its own: no branch on the length of short words, which cannot be foreseen. */
+static inline uint64_t word_hash_padded(const char *word, size_t bytes) {
+    if (bytes > 8 || !bytes) return word_hash(word, bytes);
+    uint64_t v;
+    memcpy(&v, word, 8);
+    return word_hash_step(bytes * WORD_HASH_COUNT, v & UINT64_MAX >> (64 - 8 * bytes));
+}
 
 /* The word's entry, or NULL. */
 const word_entry *word_cache_find(const word_cache *c, uint64_t hash, const char *word, size_t bytes);
