@@ -1,4 +1,5 @@
-/* datagen/deflate.c - see deflate.h. The rule of choice is here, the places to choose from are in deflate_places.h, the codes in deflate_block.c. */
+/* datagen/deflate.c - see deflate.h. The rule of choice is here, the places to choose from are in deflate_places.h and
+ * deflate_search.h, the codes in deflate_block.c. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include "base/fail.h"
 #include "datagen/deflate.h"
 #include "datagen/deflate_block.h"
-#include "datagen/deflate_places.h"
+#include "datagen/deflate_search.h"
 #include "datagen/deflate_sum.h"
 #ifdef __x86_64__
 #include "datagen/deflate_places_x86.h"
@@ -152,7 +153,7 @@ size_t deflater_pack(deflater *d, const void *data, size_t bytes, unsigned char 
     }
     memcpy(d->text, data, bytes);
     memset(d->text + bytes, 0, PAD);
-    if (d->places.base > UINT32_MAX / 2) {             /* before places pass the largest number */
+    if (d->places.base > UINT32_MAX / 4) {             /* before the distance from a place that was never written passes 2^31 */
         memset(d->places.ring, 0, sizeof d->places.ring);
         d->places.base = FIRST_PLACE;
     }

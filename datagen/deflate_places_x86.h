@@ -1,8 +1,8 @@
-/* datagen/deflate_places_x86.h - places compared by vector instructions; see deflate_places.h. Inside of deflate.c. */
+/* datagen/deflate_places_x86.h - places compared by vector instructions; see deflate_search.h. Inside of deflate.c. */
 #ifndef DATAGEN_DEFLATE_PLACES_X86_H
 #define DATAGEN_DEFLATE_PLACES_X86_H
 #include <immintrin.h>
-#include "datagen/deflate_places.h"
+#include "datagen/deflate_search.h"
 
 #define AVX2 "avx2,bmi,bmi2"
 #define AVX512 "avx512f,avx2,bmi,bmi2"

@@ -26,7 +26,8 @@ __attribute__((target("avx2"))) static inline uint32_t add_lanes(__m256i v) {
 }
 
 __attribute__((target("avx2"))) static inline void add_bytes_avx2(const unsigned char *text, uint32_t count, uint32_t *sum, uint32_t *weighted) {
-    const __m256i weight = _mm256_setr_epi8(32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1);
+    const __m256i weight = _mm256_setr_epi8(32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
+                                            16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1);
     const __m256i one = _mm256_set1_epi16(1), zero = _mm256_setzero_si256();
     __m256i bytes = zero, before = zero, inside = zero;      /* before: at each vector, of all bytes before it */
     uint32_t rest = count % 32, whole = count - rest;
