@@ -175,9 +175,17 @@ uint32_t example_predictions(const example_settings *s, uint32_t length) {
 static uint32_t group_candidates(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, uint16_t *first,
                                  uint16_t *count) {
     uint32_t n = 0, sep = s->next_sentence ? x->a_count + 1u : 0;
+    if (!s->whole_words) {
+        n = length - (sep ? 3 : 2);
+        for (uint32_t g = 0; g < n; g++) {
+            first[g] = (uint16_t)(g + 1 + (sep && g + 1 >= sep));
+            count[g] = 1;
+        }
+        return n;
+    }
     for (uint32_t i = 1; i < length - 1; i++) {
         if (i == sep) continue;
-        if (s->whole_words && n && i != sep + 1 && w->continues[ids[i]]) count[n - 1]++;
+        if (n && i != sep + 1 && w->continues[ids[i]]) count[n - 1]++;
         else {
             first[n] = (uint16_t)i;
             count[n++] = 1;

@@ -1,5 +1,6 @@
 /* datagen/word_cache.c - see word_cache.h. Open addressing, words and ids in two growing arenas. */
 #include "datagen/word_cache.h"
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fail.h"
@@ -40,10 +41,16 @@ uint64_t word_hash(const char *word, size_t bytes) {
     return word_hash_step(h, short_word(word, bytes));
 }
 
+/* Of more than SHORT bytes; loads may overlap. */
+static inline bool same(const char *a, const char *b, size_t bytes) {
+    if (bytes > 2 * SHORT) return !memcmp(a, b, bytes);
+    return load(a, 8) == load(b, 8) && load(a + bytes - 8, 8) == load(b + bytes - 8, 8);
+}
+
 const word_entry *word_cache_find(const word_cache *c, uint64_t hash, const char *word, size_t bytes) {
     for (size_t i = 0; i < MOST_PROBES; i++) {
         const word_entry *w = &c->entry[(hash + i) & (c->slots - 1)];
-        if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || !memcmp(c->text + w->text, word, bytes))) return w;
+        if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || same(c->text + w->text, word, bytes))) return w;
         if (!w->bytes) return NULL;
     }
     return NULL;
