@@ -15,7 +15,7 @@ typedef struct tree {
     uint16_t count[NODES + 1], parent[NODES + 1];
     uint8_t depth[NODES + 1];
     code code[LITERALS + 3];
-    uint64_t heap[NODES + 1];                     /* from 1 on */
+    uint64_t heap[NODES + 2];                     /* from 1 on */
     int order[NODES], heap_count, sorted;         /* order: nodes by falling count, from `sorted` on */
     int symbols, most;                            /* most: the highest symbol used */
     uint64_t own_bits, fixed_bits;
@@ -61,10 +61,12 @@ static inline uint64_t heap_entry(const tree *t, int node) { return (uint64_t)t-
 static inline int node_of(uint64_t entry) { return (int)(entry & 0xFFFF); }
 static inline bool before(uint64_t a, uint64_t b) { return a >> 16 <= b >> 16; }
 
+/* Behind the heap stands an entry that is never before another: which child is first is no branch. */
 static void sink(tree *t, int k) {
     uint64_t v = t->heap[k];
+    t->heap[t->heap_count + 1] = UINT64_MAX;
     for (int j = 2 * k; j <= t->heap_count; j *= 2) {
-        if (j < t->heap_count && before(t->heap[j + 1], t->heap[j])) j++;
+        j += before(t->heap[j + 1], t->heap[j]);
         if (before(v, t->heap[j])) break;
         t->heap[k] = t->heap[j];
         k = j;
