@@ -39,8 +39,9 @@ static void encode_word(void *context, const char *word, size_t bytes, size_t ch
         word_cache_keep(&t->cache, hash, word, bytes, id, count);
         out->count += count;
     } else {
-        if (known->count == 1) id[0] = (int32_t)known->ids;
-        else memcpy(id, t->cache.ids + known->ids, known->count * sizeof *id);
+        const int32_t *ids = word_cache_ids(&t->cache, known);
+        id[0] = ids[0];
+        if (known->count > 1) memcpy(id + 1, ids + 1, (known->count - 1u) * sizeof *id);
         out->count += known->count;
     }
 }

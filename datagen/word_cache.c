@@ -1,26 +1,24 @@
-/* datagen/word_cache.c - see word_cache.h. Open addressing, words and ids in two growing arenas. */
+/* datagen/word_cache.c - see word_cache.h. Open addressing; what is not in the entries themselves lies in a growing array. */
 #include "datagen/word_cache.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fail.h"
 
-enum { FIRST_SLOTS = 1 << 12, MOST_SLOTS = 1 << 19, MOST_PROBES = 16, LONGEST = 64, SHORT = 8 };   /* at most 12 MiB of entries, 16 of words */
+enum { FIRST_SLOTS = 1 << 12, MOST_SLOTS = 1 << 19, MOST_PROBES = 16, LONGEST = 64, SHORT = WORD_SHORT };   /* at most 8 MiB of entries */
 
 /* Written once as a whole: read first, each page of zeros would be given twice, and the threads be interrupted for it. */
 static word_entry *empty(size_t slots) { return memset(must_alloc(slots, sizeof(word_entry)), 0, slots * sizeof(word_entry)); }
 
 void word_cache_init(word_cache *c) {
-    *c = (word_cache){.slots = FIRST_SLOTS, .text_room = 1 << 15, .ids_room = 1 << 12};
+    *c = (word_cache){.slots = FIRST_SLOTS, .data_room = 1 << 13};
     c->entry = empty(c->slots);
-    c->text = must_alloc(c->text_room, 1);
-    c->ids = must_alloc(c->ids_room, sizeof *c->ids);
+    c->data = must_alloc(c->data_room, sizeof *c->data);
 }
 
 void word_cache_free(word_cache *c) {
     free(c->entry);
-    free(c->text);
-    free(c->ids);
+    free(c->data);
     *c = (word_cache){0};
 }
 
@@ -50,7 +48,7 @@ static inline bool same(const char *a, const char *b, size_t bytes) {
 const word_entry *word_cache_find(const word_cache *c, uint64_t hash, const char *word, size_t bytes) {
     for (size_t i = 0; i < MOST_PROBES; i++) {
         const word_entry *w = &c->entry[(hash + i) & (c->slots - 1)];
-        if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || same(c->text + w->text, word, bytes))) return w;
+        if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || same((const char *)(c->data + w->at + w->count), word, bytes))) return w;
         if (!w->bytes) return NULL;
     }
     return NULL;
@@ -84,13 +82,13 @@ void word_cache_keep(word_cache *c, uint64_t hash, const char *word, size_t byte
     }
     word_entry *w = free_slot(c->entry, c->slots, hash);
     if (!w) return;
-    while (c->text_used + bytes > c->text_room) c->text = must_realloc(c->text, c->text_room *= 2, 1);
-    while (c->ids_used + count > c->ids_room) c->ids = must_realloc(c->ids, c->ids_room *= 2, sizeof *c->ids);
-    *w = (word_entry){hash, (uint32_t)c->text_used, (uint16_t)bytes, (uint16_t)count, count == 1 ? (uint32_t)id[0] : (uint32_t)c->ids_used};
-    memcpy(c->text + c->text_used, word, bytes);
-    c->text_used += bytes;
+    bool small = count == 1 && bytes <= SHORT;
+    *w = (word_entry){hash, small ? id[0] : (int32_t)c->data_used, (uint8_t)bytes, (uint8_t)count};
     c->used++;
-    if (count == 1) return;
-    memcpy(c->ids + c->ids_used, id, count * sizeof *id);
-    c->ids_used += count;
+    if (small) return;
+    size_t more = count + (bytes > SHORT ? (bytes + sizeof *c->data - 1) / sizeof *c->data : 0);
+    while (c->data_used + more > c->data_room) c->data = must_realloc(c->data, c->data_room *= 2, sizeof *c->data);
+    memcpy(c->data + c->data_used, id, count * sizeof *id);
+    if (bytes > SHORT) memcpy(c->data + c->data_used + count, word, bytes);
+    c->data_used += more;
 }
