@@ -54,6 +54,7 @@ static void backward_feed_forward(network *n, const float *weights, const batch 
     job[2].beta = 1;
     job[2].rows_done = norm_rows;
     job[2].context = &norm;
+    job[2].beside[0] = norm.norm->sum;
     gemm_run(job, 3);
     norm_sums(&norm);
 }
@@ -86,9 +87,9 @@ static void backward_attention_block(network *n, const float *weights, const bat
     const layer_state *s = &n->layer[l];
     const row_set *r = rows_of_layer(n, l);
     size_t H = n->H;
-    gemm_job output[2] = {input_gradient(r->count, H, H, s->norm1.sum, H, weight_of(n, weights, t->attention_output_weight), s->norm2.sum),
-                          weight_gradient(n, r->count, H, H, s->norm1.sum, H, s->context, gradient_of(n, gradients, t->attention_output_weight),
-                                          gradient_of(n, gradients, t->attention_output_bias))};
+    gemm_job output[2] = {weight_gradient(n, r->count, H, H, s->norm1.sum, H, s->context, gradient_of(n, gradients, t->attention_output_weight),
+                                          gradient_of(n, gradients, t->attention_output_bias)),
+                          input_gradient(r->count, H, H, s->norm1.sum, H, weight_of(n, weights, t->attention_output_weight), s->norm2.sum)};
     gemm_run(output, 2);
     attention_view view = attention_view_of(n, l);
     attention_backward(n, b, l, &view);
@@ -109,6 +110,7 @@ static void backward_attention_block(network *n, const float *weights, const bat
     job[3] = qkv_input_gradient(n, weights, b, t);
     job[3].rows_done = norm_rows;
     job[3].context = &next;
+    job[3].beside[0] = next.norm->sum;
     gemm_run(job, 4);
     norm_sums(&next);
 }

@@ -97,6 +97,7 @@ attention_view attention_view_of(const network *n, int l) {
 /* A product whose rows are a sublayer's sum, and what follows on each row. */
 static void run_sublayer(gemm_job j, sublayer s) {
     j.rows_done = finish_rows;
+    j.beside[0] = s.residual, j.beside[1] = s.y;
     j.context = &s;
     gemm_run(&j, 1);
 }

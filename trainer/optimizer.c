@@ -5,7 +5,10 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include "base/fail.h"
 #include "base/ledger.h"
+#include "base/memory.h"
 #include "trainer/kernels/adamw.h"   /* adamw_update, sum_of_squares */
 #include "trainer/optimizer.h"
 
@@ -23,6 +26,12 @@ size_t optimizer_bytes(const model *m, const plan *p, int rank, int kind) {
     return 2 * optimizer_owned(p, rank) * sizeof(float) + blocks * sizeof(double) + m->weight_elements / PLAN_BLOCK + lamb;
 }
 
+static float *zeros(size_t count) {
+    float *x = memory_new(count * sizeof *x);
+    if (!x) fail(EXIT_MACHINE, "out of memory: %zu bytes for the optimizer's moments", count * sizeof *x);
+    return memset(x, 0, count * sizeof *x);
+}
+
 optimizer *optimizer_new(const model *m, const plan *p, int rank, const optimizer_settings *settings) {
     optimizer *o = must_zalloc(1, sizeof *o);
     o->model = m;
@@ -30,8 +39,8 @@ optimizer *optimizer_new(const model *m, const plan *p, int rank, const optimize
     o->rank = rank;
     o->settings = *settings;
     size_t owned = optimizer_owned(p, rank), at = 0;
-    o->m = must_zalloc(owned ? owned : 1, sizeof *o->m);
-    o->v = must_zalloc(owned ? owned : 1, sizeof *o->v);
+    o->m = zeros(owned);
+    o->v = zeros(owned);
     o->slice_start = must_zalloc((size_t)p->buckets, sizeof *o->slice_start);
     for (int b = DECODER_BUCKET + 1; b < p->buckets; b++) {
         range mine = plan_slice_of(p, rank, b);

@@ -9,36 +9,12 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/timer.h"
+#include "tests/bench/fma_loop.h"
 #include "trainer/kernels/gemm.h"
 #include "trainer/kernels/kernels.h"
-#include "trainer/kernels/levels.h"
 #include "trainer/model.h"
 
-enum { CHAINS = 12, TRIES = 9 };
-typedef float lanes16 __attribute__((vector_size(64)));
-typedef float lanes8 __attribute__((vector_size(32)));
-typedef float lanes4 __attribute__((vector_size(16)));
-
-/* CHAINS independent sums x = x f + f hide the latency of a multiply-add; returns something, so that nothing is left out. */
-#define FMA_LOOP(name, target, vec)                                                       \
-    target static float name(long rounds, float f) {                                      \
-        vec x[CHAINS], factor = (vec){0} + f;                                             \
-        for (int i = 0; i < CHAINS; i++) x[i] = (vec){0} + (float)i;                      \
-        for (long r = 0; r < rounds; r++)                                                 \
-            _Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++) x[i] = x[i] * factor + factor; \
-        float sum = 0;                                                                    \
-        for (int i = 0; i < CHAINS; i++) sum += x[i][0];                                  \
-        return sum;                                                                       \
-    }
-#if defined(__x86_64__)
-FMA_LOOP(fma_avx512, AVX512, lanes16)
-FMA_LOOP(fma_avx2, AVX2, lanes8)
-#else
-#define fma_avx512 fma_base
-#define fma_avx2 fma_base
-#endif
-FMA_LOOP(fma_base, , lanes4)
-
+enum { TRIES = 9 };
 static volatile float sink;
 
 static int ascending(const void *a, const void *b) {
@@ -54,17 +30,12 @@ static double median(double *x, size_t n) {
 /* Multiply-adds of all threads for about `seconds`, in FLOPs a second. */
 static double fma_rate(double seconds) {
     static long rounds = 100000;
-    double width = kernels_level() == KERNELS_AVX512 ? 16 : kernels_level() == KERNELS_AVX2 ? 8 : 4, took = 0;
     for (;;) {
-        double began = timer_now();
-#pragma omp parallel
-        {
-            float x = kernels_level() == KERNELS_AVX512 ? fma_avx512(rounds, 0.5f) : kernels_level() == KERNELS_AVX2 ? fma_avx2(rounds, 0.5f)
-                                                                                                                     : fma_base(rounds, 0.5f);
-            if (x < 0) sink = x;
-        }
-        took = timer_now() - began;
-        if (took >= 0.5 * seconds) return 2 * width * CHAINS * (double)rounds * omp_get_max_threads() / took;
+        double began = timer_now(), flops = 0;
+#pragma omp parallel reduction(+ : flops)
+        flops += fma_loop(rounds);
+        double took = timer_now() - began;
+        if (took >= 0.5 * seconds) return flops / took;
         rounds = (long)((double)rounds * seconds / took) + 1;
     }
 }

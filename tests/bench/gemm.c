@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include "base/fail.h"
+#include "tests/bench/fma_loop.h"
 #include "trainer/kernels/gemm.h"
 #include "trainer/kernels/kernels.h"
 
@@ -21,35 +22,12 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-#if defined(__x86_64__)
-#define F(i) "vfmadd231ps %%zmm30, %%zmm31, %%zmm" #i "\n\t"
-#define G(i) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n\t"
-static double flops_of_loop(long rounds) {
-    if (kernels_level() == KERNELS_AVX512) {
-        for (long i = 0; i < rounds; i++)
-            __asm__ volatile(F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-                             "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
-        return 12.0 * 32 * (double)rounds;
-    }
-    for (long i = 0; i < rounds; i++)
-        __asm__ volatile(G(0) G(1) G(2) G(3) G(4) G(5) G(6) G(7) G(8) G(9) G(10) G(11) ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                         "xmm8", "xmm9", "xmm10", "xmm11");
-    return 12.0 * 16 * (double)rounds;
-}
-#else
-static double flops_of_loop(long rounds) { (void)rounds; return 0; }
-#endif
-
 static double peak(void) {
     double best = 0;
     for (int i = 0; i < 5; i++) {
         double began = now(), flops = 0;
-#pragma omp parallel num_threads(threads)
-        {
-            double mine = flops_of_loop(5000000);
-#pragma omp critical
-            flops += mine;
-        }
+#pragma omp parallel num_threads(threads) reduction(+ : flops)
+        flops += fma_loop(5000000);
         double rate = flops / (now() - began);
         if (rate > best) best = rate;
     }

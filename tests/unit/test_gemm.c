@@ -135,6 +135,8 @@ static void large(void **state) {
         check(150, 90, 1000, 1, form, GEMM_GELU, form % 2, 31);
         check(60, 90, 3 * 500, 3, form, GEMM_BIAS, form % 2, 11);
         check(1200, 40, 64, 1, form, GEMM_GELU_BACKWARD, form % 2, 97);
+        check(90, 700, 600, 1, form, GEMM_PLAIN, form % 2, 31);
+        check(310, 640, 30, 1, form, GEMM_PLAIN, false, 101);
     }
 }
 
@@ -172,6 +174,27 @@ static void bits_of_an_element(void **state) {
         assert_memory_equal(p.g, q.g, p.c_count * sizeof(float));
     }
     free_problem(&p), free_problem(&q);
+}
+
+/* A wide gradient of weights is made as its transpose: the same bits as narrow parts of it, which are not, and the same sums. */
+static void turned_bits(void **state) {
+    (void)state;
+    enum { M = 90, N = 700, PART = 140 };
+    for (int beta = 0; beta < 2; beta++) {
+        problem p = new_problem(M, N, 600, 1, true, false, (float)beta, GEMM_PLAIN), q = new_problem(M, N, 600, 1, true, false, (float)beta, GEMM_PLAIN);
+        omp_set_num_threads(1 + beta);
+        gemm_job both[2] = {p.job, q.job};           /* the second is its first part: the turned one is not the last of the run */
+        both[1].n = PART;
+        gemm_run(both, 2);
+        for (size_t i = PART; i < N; i += PART) {
+            gemm_job part = q.job;
+            part.n = PART, part.b += i, part.c += i, part.sums = NULL;
+            gemm_run(&part, 1);
+        }
+        assert_memory_equal(p.c, q.c, p.c_count * sizeof(float));
+        assert_memory_equal(p.sums, q.sums, M * sizeof(float));
+        free_problem(&p), free_problem(&q);
+    }
 }
 
 /* Every row once, in steps, when it is complete: each is doubled. n past what a tile holds whole, too. */
@@ -238,7 +261,7 @@ int main(void) {
     const struct CMUnitTest start[] = {cmocka_unit_test(refuses_ways)};
     const struct CMUnitTest tests[] = {cmocka_unit_test(edges), cmocka_unit_test(forms), cmocka_unit_test(large), cmocka_unit_test(adds_the_whole_sum),
                                        cmocka_unit_test(whole_rows), cmocka_unit_test(polls)};
-    const struct CMUnitTest bits[] = {cmocka_unit_test(bits_of_an_element)};
+    const struct CMUnitTest bits[] = {cmocka_unit_test(bits_of_an_element), cmocka_unit_test(turned_bits)};
     error e;
     unsetenv("BERT_ISA"), unsetenv("BERT_GEMM");
     int bad = cmocka_run_group_tests(start, NULL, NULL), best = kernels_level();

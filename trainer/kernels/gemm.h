@@ -36,6 +36,8 @@ typedef struct gemm_job {                /* c (m, n) = op(a) (m, k) op(b) (k, n)
     const float *bias;                   /* (n) */
     const float *u;                      /* (m, n) stride ldc */
     float *g;                            /* (m, n) stride ldc */
+    const float *beside[2];              /* NULL, or (m, n) stride ldc: what rows_done reads or writes beside c, fetched in time; no bits depend on it */
+    bool turned;                         /* set inside only: c lies transposed */
     /* gemm_run() only. Called by some thread when rows first .. of c are complete and finished: GEMM_STEP of them, at the end fewer. */
     void (*rows_done)(void *context, size_t first, size_t rows);
     void *context;

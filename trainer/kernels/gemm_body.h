@@ -7,9 +7,14 @@
  *
  * A register tile is HEIGHT rows by one panel: its sums stay in registers over the whole block of k. A panel's block stays in the
  * first-level cache while groups of rows pass by; both are packed, so that a step of k is a few loads at constant offsets from two
- * pointers: nothing but multiply-adds takes the multipliers' ports. (Rows of a where they lie, or prefetching here, cost a tenth of the
- * rate.) Every element is one chain of multiply-adds in the order of k: its bits depend neither on its place in the tile nor on how the
- * product was cut.
+ * pointers: nothing but multiply-adds takes the multipliers' ports.
+ *
+ * Memory that is wanted soon - the tile's rows of c, the next panel, the rows of a that are packed next - is fetched a line or two at a
+ * time between the multiply-adds: many at once take all of a core's places for misses, the panel's own loads wait, and a tenth of the
+ * rate is lost; so it is without fetching them.
+ *
+ * Every element is one chain of multiply-adds in the order of k: its bits depend neither on its place in the tile nor on how the product
+ * was cut.
  * Source: Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication"; Van Zee and van de Geijn 2015, BLIS. */
 #define GEMM_VECTORS (GEMM_PANEL / GEMM_LANES)
 
@@ -17,37 +22,50 @@ typedef float GEMM(vector) __attribute__((vector_size(4 * GEMM_LANES)));
 typedef float GEMM(loose) __attribute__((vector_size(4 * GEMM_LANES), aligned(4)));      /* anywhere in memory */
 typedef int32_t GEMM(order) __attribute__((vector_size(4 * GEMM_LANES)));
 
-/* c (rows, columns) = or += a b over one block of k; b: the panel's block, aligned. rows is a constant. */
-GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, const float *a, const float *b, float *c, size_t columns) {
+/* One k: sum += a's column times b's row. */
+GEMM_TARGET BODY void GEMM(step)(size_t rows, const float *a, const float *b, GEMM(vector) sum[][GEMM_VECTORS]) {
+    const GEMM(vector) *line = (const GEMM(vector) *)b;
+#pragma GCC unroll 14
+    for (size_t r = 0; r < rows; r++) {
+        GEMM(vector) x = a[r] - (GEMM(vector)){0};       /* one value in every lane */
+#pragma GCC unroll 4
+        for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] += x * line[v];
+    }
+}
+
+/* A row of the tile in c and in what is read or written beside it. */
+BODY void GEMM(fetch_row)(const gemm_block *g, size_t row, size_t column, size_t columns) {
+    __builtin_prefetch(g->c + row * g->ldc + column, 1);
+    __builtin_prefetch(g->c + row * g->ldc + column + columns - 1, 1);
+    for (size_t i = 0; i < GEMM_BESIDE && g->beside[i]; i++) {
+        const float *x = g->beside[i] + row * g->beside_stride + column;
+        __builtin_prefetch(x, 1);
+        __builtin_prefetch(x + columns - 1, 1);
+    }
+}
+
+/* c (rows, columns of one panel) at row, column = or += a b over one block of k; next: the panel behind it. rows is a constant. */
+GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, size_t row, size_t column, gemm_fetch *next) {
+    const float *a = g->a + row * g->k, *b = g->panels + column * g->k;
+    float *c = g->c + row * g->ldc + column;
+    size_t columns = g->n - column < GEMM_PANEL ? g->n - column : GEMM_PANEL;
     GEMM(vector) sum[GEMM_HEIGHT][GEMM_VECTORS];
 #pragma GCC unroll 14
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] = (GEMM(vector)){0};
-#pragma GCC unroll 14
-    for (size_t r = 0; r < rows; r++) __builtin_prefetch(c + r * g->ldc, 1), __builtin_prefetch(c + r * g->ldc + columns - 1, 1);
-    size_t k = 0;
-    for (; k + 2 <= g->k; k += 2, a += 2 * rows, b += 2 * GEMM_PANEL) {
-#pragma GCC unroll 2
-        for (size_t u = 0; u < 2; u++) {
-            const GEMM(vector) *line = (const GEMM(vector) *)(b + u * GEMM_PANEL);
-#pragma GCC unroll 14
-            for (size_t r = 0; r < rows; r++) {
-                GEMM(vector) x = a[u * rows + r] - (GEMM(vector)){0};       /* one value in every lane */
-#pragma GCC unroll 4
-                for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] += x * line[v];
-            }
+    size_t groups = g->k / GEMM_GROUP, fetched = rows > groups ? rows - groups : 0, each = g->fetch ? g->fetch->each : 0;
+    for (size_t r = 0; r < fetched; r++) GEMM(fetch_row)(g, row + r, column, columns);
+    for (size_t i = 0; i < groups; i++) {
+        if (fetched < rows) GEMM(fetch_row)(g, row + fetched++, column, columns);
+        for (size_t f = 0; f < each; f++) gemm_fetch_line(g->fetch);
+        for (size_t f = 0; f < next->each; f++) gemm_fetch_line(next);
+        for (size_t k = 0; k < GEMM_GROUP; k += 2, a += 2 * rows, b += 2 * GEMM_PANEL) {
+            GEMM(step)(rows, a, b, sum);
+            GEMM(step)(rows, a + rows, b + GEMM_PANEL, sum);
         }
     }
-    if (k < g->k) {
-        const GEMM(vector) *line = (const GEMM(vector) *)b;
-#pragma GCC unroll 14
-        for (size_t r = 0; r < rows; r++) {
-            GEMM(vector) x = a[r] - (GEMM(vector)){0};
-#pragma GCC unroll 4
-            for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] += x * line[v];
-        }
-    }
+    for (size_t k = groups * GEMM_GROUP; k < g->k; k++, a += rows, b += GEMM_PANEL) GEMM(step)(rows, a, b, sum);
     if (columns == GEMM_PANEL) {
 #pragma GCC unroll 14
         for (size_t r = 0; r < rows; r++)
@@ -66,23 +84,18 @@ GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, const float *
     gemm_edge(g, (const float *)edge, GEMM_PANEL, c, rows, columns);
 }
 
-#define GEMM_TILE(rows)                                                                                                                  \
-    GEMM_TARGET static __attribute__((noinline)) void GEMM(tile_##rows)(const gemm_block *g, const float *a, const float *b, float *c,   \
-                                                                        size_t columns) {                                                \
-        GEMM(tile)(rows, g, a, b, c, columns);                                                                                           \
+#define GEMM_TILE(rows)                                                                                                             \
+    GEMM_TARGET static __attribute__((noinline)) void GEMM(tile_##rows)(const gemm_block *g, size_t row, size_t column, gemm_fetch *next) { \
+        GEMM(tile)(rows, g, row, column, next);                                                                                      \
     }
 #define GEMM_NAME(rows) GEMM(tile_##rows),
 GEMM_EACH(GEMM_TILE)
 
 GEMM_TARGET static void GEMM(block)(const gemm_block *g) {
-    static void (*const tile[])(const gemm_block *, const float *, const float *, float *, size_t) = {NULL, GEMM_EACH(GEMM_NAME)};
-    for (size_t i = 0; i < g->n; i += GEMM_PANEL) {
-        size_t columns = g->n - i < GEMM_PANEL ? g->n - i : GEMM_PANEL;
-        const float *panel = g->panels + i * g->k;
-        for (size_t r = 0; r < g->m; r += GEMM_HEIGHT) {
-            size_t rows = g->m - r < GEMM_HEIGHT ? g->m - r : GEMM_HEIGHT;
-            tile[rows](g, g->a + r * g->k, panel, g->c + r * g->ldc + i, columns);
-        }
+    static void (*const tile[])(const gemm_block *, size_t, size_t, gemm_fetch *) = {NULL, GEMM_EACH(GEMM_NAME)};
+    for (size_t column = 0; column < g->n; column += GEMM_PANEL) {
+        gemm_fetch next = gemm_fetch_panel(g, g->panels + (column + GEMM_PANEL) * g->k, GEMM_PANEL * g->k, (g->m + GEMM_HEIGHT - 1) / GEMM_HEIGHT);
+        for (size_t row = 0; row < g->m; row += GEMM_HEIGHT) tile[g->m - row < GEMM_HEIGHT ? g->m - row : GEMM_HEIGHT](g, row, column, &next);
     }
 }
 

@@ -39,10 +39,12 @@ gemm_job gemm_cut_out(const gemm_job *job, size_t row, size_t rows, size_t colum
     size_t at = job->transpose_b ? column * job->ldb : column;
     j.b += at;
     for (size_t p = 0; p + 1 < job->parts; p++) j.part[p] += at;
-    j.c += row * job->ldc + column;
+    j.c += job->turned ? column * job->ldc + row : row * job->ldc + column;
     if (j.bias) j.bias += column;
     if (j.u) j.u += row * job->ldc + column;
     if (j.g) j.g += row * job->ldc + column;
-    if (j.sums) j.sums = column ? NULL : j.sums + row;
+    for (size_t i = 0; i < 2; i++) if (j.beside[i]) j.beside[i] += row * job->ldc + column;
+    if (j.sums && j.turned) j.sums += column;
+    else if (j.sums) j.sums = column ? NULL : j.sums + row;
     return j;
 }

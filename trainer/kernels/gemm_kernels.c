@@ -8,6 +8,24 @@
 #include "trainer/kernels/kernels.h"
 #include "trainer/kernels/levels.h"
 
+static inline void gemm_fetch_line(gemm_fetch *f) {
+    if (f->rows == 0) return;
+    __builtin_prefetch(f->at, 0, 2);             /* into the second level: the first is full of what is used now */
+    f->at += GEMM_LINE;
+    if (f->at < f->end) return;
+    f->at = f->end + f->skip;
+    f->end = f->at + f->row;
+    f->rows--;
+}
+
+/* The next panel's floats, while `tiles` register tiles use the one before it. */
+static inline gemm_fetch gemm_fetch_panel(const gemm_block *g, const float *panel, size_t floats, size_t tiles) {
+    size_t bytes = floats * sizeof *panel, groups = tiles * (g->k / GEMM_GROUP);
+    if (!g->far || groups == 0) return (gemm_fetch){.rows = 0};
+    return (gemm_fetch){.at = (const char *)panel, .end = (const char *)panel + bytes, .row = bytes, .rows = 1,
+                        .each = (bytes / GEMM_LINE + groups - 1) / groups};
+}
+
 /* A tile that sticks out of c: of each row of PANEL sums, the first columns. */
 static __attribute__((noinline)) void gemm_edge(const gemm_block *g, const float *sum, size_t panel, float *c, size_t rows, size_t columns) {
     for (size_t r = 0; r < rows; r++, sum += panel, c += g->ldc)
@@ -57,9 +75,9 @@ static __attribute__((noinline)) void gemm_edge(const gemm_block *g, const float
 
 gemm_kernels gemm_kernels_of(int level) {
 #if defined(__x86_64__)
-    if (level == KERNELS_AVX512) return (gemm_kernels){32, block_avx512, pack_a_avx512, pack_b_avx512};
-    if (level == KERNELS_AVX2) return (gemm_kernels){16, block_avx2, pack_a_avx2, pack_b_avx2};
+    if (level == KERNELS_AVX512) return (gemm_kernels){32, 14, block_avx512, pack_a_avx512, pack_b_avx512, turned_avx512};
+    if (level == KERNELS_AVX2) return (gemm_kernels){16, 6, block_avx2, pack_a_avx2, pack_b_avx2, turned_avx2};
 #endif
     (void)level;
-    return (gemm_kernels){8, block_base, pack_a_base, pack_b_base};
+    return (gemm_kernels){8, 6, block_base, pack_a_base, pack_b_base, turned_base};
 }

@@ -38,6 +38,10 @@ GEMM_TARGET static void GEMM(interleave)(const float *from, size_t stride, size_
         for (size_t r = 0; r < rows; r++) out[k * width + r] = from[r * stride + k];
 }
 
+GEMM_TARGET static void GEMM(turned)(size_t rows, size_t columns, const float *x, size_t stride, float *out) {
+    GEMM(interleave)(x, stride, rows, columns, out, rows);
+}
+
 /* a (m, k), or its transpose (k, m), its rows in groups of HEIGHT: a group is (k, its rows). Whole vectors spoil the beginning of the
  * group's next k, which is written afterwards; behind the last k, that of the next group. */
 GEMM_TARGET static void GEMM(pack_a)(size_t m, size_t k, const float *a, size_t lda, bool transpose, float *out) {
