@@ -10,6 +10,7 @@
  * philox(64-bit key; 128-bit counter), low word first; of each result words 0 and 1 are kept. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
+#include <stddef.h>
 #include <stdint.h>
 
 /* Part of the file formats and of resume: never renumber. */
@@ -50,7 +51,9 @@ static inline void rng_block(rng_key key, uint64_t index, uint32_t out[4]) {
 }
 
 uint64_t rng_u64(rng_key key, uint64_t index);                      /* words 0 (low) and 1 (high) of the block */
+void rng_u64s(rng_key key, const uint64_t *index, size_t count, uint64_t *out);     /* rng_u64() of each, some at once */
 uint64_t rng_below(rng_key key, uint64_t index, uint64_t n);        /* 0..n-1: high 64 bits of u64 * n; n >= 1 */
+static inline uint64_t rng_scale(uint64_t u64, uint64_t n) { return (uint64_t)(((unsigned __int128)u64 * n) >> 64); }    /* of rng_below() */
 double rng_unit(rng_key key, uint64_t index);                       /* [0, 1): top 53 bits of u64 / 2^53 */
 
 /* N(0, 1): Box-Muller, the cosine branch only, so that index i is one block. Radius from words 0 (low) and 1 (high): u = (top 53 bits

@@ -1,4 +1,5 @@
-/* datagen/deflate.c - see deflate.h. The rule of choice is here, the places to choose from are in deflate_places.h, the codes in deflate_block.c. */
+/* datagen/deflate.c - see deflate.h. The rule of choice is here, the places to choose from are in deflate_places.h and
+ * deflate_search.h, the codes in deflate_block.c. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,13 +7,14 @@
 #include "base/fail.h"
 #include "datagen/deflate.h"
 #include "datagen/deflate_block.h"
-#include "datagen/deflate_places.h"
+#include "datagen/deflate_search.h"
+#include "datagen/deflate_sum.h"
 #ifdef __x86_64__
 #include "datagen/deflate_places_x86.h"
 #endif
 
-enum { LAZY = 4, FAR_OFF = 4096, PAD = 16, KEY_PART = KEYS / 2, KEY_LEAD = 512,   /* lead: the longest match, and more */
-       MOST_BYTES = 1 << 27, SUM_PART = 5552, SUM_PRIME = 65521 };
+enum { FAR_OFF = 4096, PAD = 16, KEY_PART = KEYS / 2, KEY_LEAD = 512,   /* lead: the longest match, and more */
+       MOST_BYTES = 1 << 27 };
 
 typedef void pack_stream(deflater *d, const unsigned char *text, uint32_t bytes, bit_writer *w);
 
@@ -28,7 +30,7 @@ deflater *deflater_new(void) {
     deflater *d = aligned_alloc(64, (sizeof *d + 63) / 64 * 64);
     if (!d) fail(EXIT_MACHINE, "out of memory: %zu bytes were asked for", sizeof *d);
     memset(d, 0, sizeof *d);
-    d->places.base = 2 * FORGOTTEN;
+    d->places.base = FIRST_PLACE;
     (void)deflater_use(d, NULL);
     return d;
 }
@@ -42,95 +44,85 @@ void deflater_free(deflater *d) {
 /* Blocks of 16,383 symbols; a stored one has at most 5 bytes and 7 bits beside them; 8 bytes may be written ahead. */
 size_t deflater_bound(size_t bytes) { return bytes + bytes / 1000 + 64; }
 
-/* Adler-32 (RFC 1950, 8.2) in parts that cannot overflow: b grows by all a's on the way. */
-INLINE uint32_t check_sum(const unsigned char *text, uint32_t bytes) {
-    uint32_t a = 1, b = 0;
-    for (uint32_t part; bytes; bytes -= part, text += part) {
-        uint32_t sum = 0, weighted = 0;
-        part = bytes < SUM_PART ? bytes : SUM_PART;
-        for (uint32_t i = 0; i < part; i++) {
-            sum += text[i];
-            weighted += i * text[i];
-        }
-        b = (uint32_t)((b + (uint64_t)part * (a + sum) - weighted) % SUM_PRIME);
-        a = (a + sum) % SUM_PRIME;
-    }
-    return b << 16 | a;
-}
-
 static void end_block(deflate_block *b, const unsigned char *text, uint32_t *from, uint32_t end, bool last, bit_writer *w) {
     deflate_block_end(b, text + *from, end - *from, last, w);
     *from = end;
 }
 
-/* zlib's rule: a match is taken unless the next position has a longer one; only after a match shorter than LAZY is that looked for. */
-INLINE void pack(deflater *d, look_at_places *look, put_place *put, choose_place *choose, const unsigned char *text, uint32_t bytes, bit_writer *w) {
+/* zlib's rule: a match is taken unless it has 3 bytes only and the next position has a longer one. */
+INLINE void pack(deflater *d, compare_words *words, compare_places *near_ones, add_bytes *add, const unsigned char *text, uint32_t bytes, bit_writer *w) {
     deflate_block *b = &d->block;
     places *s = &d->places;
-    uint32_t length = 2, start = 0, block_start = 0, keys = 0, hashed = bytes < 3 ? 0 : bytes - 2;   /* hashed: positions that have 3 bytes */
-    bool waiting = false;                              /* the byte before p is not told yet */
+    uint32_t block_start = 0, keys = 0, hashed = bytes < 3 ? 0 : bytes - 2;      /* hashed: positions that have 3 bytes */
     deflate_block_start(b);
     for (uint32_t p = 0; p < bytes; ) {
-        uint32_t before = length, before_start = start;
+        uint32_t length = 2, start = 0, known = p;                               /* known: positions before it are inserted */
         if (p + KEY_LEAD > keys) {
             if (keys < bytes) places_keys(s->key + keys % KEYS, text + keys, bytes - keys < KEY_PART ? bytes - keys : KEY_PART);
             keys += KEY_PART;
         }
-        length = 2;
         if (p < hashed) {
-            if (before < LAZY) length = places_search(s, look, choose, text, p, bytes - p, before, &start);
-            if (before < LAZY && length == 3 && p - start > FAR_OFF) length = 2;
-            places_insert(s, put, p);
+            if (p) length = places_search(s, words, near_ones, text, p, bytes - p, 2, &start);
+            places_insert(s, text, p);
+            known++;
         }
-        if (before >= 3 && length <= before) {
-            uint32_t end = p - 1 + before;
-            deflate_block_match(b, p - 1 - before_start, before);
-            places_insert_match(s, put, text, p + 1, end < hashed ? end : hashed);
+        if (length == 3 && p - start > FAR_OFF) length = 2;
+        if (length == 3 && p + 1 < hashed) {
+            uint32_t later, longer = places_search(s, words, near_ones, text, p + 1, bytes - p - 1, 3, &later);
+            places_insert(s, text, p + 1);
+            known++;
+            if (longer > 3) {
+                deflate_block_literal(b, text[p++]);
+                if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
+                length = longer;
+                start = later;
+            }
+        }
+        if (length < 3) {
+            deflate_block_literal(b, text[p++]);
+            if (p == bytes) break;                                               /* the end does not wait for a full block */
+        } else {
+            uint32_t end = p + length;
+            deflate_block_match(b, p - start, length);
+            places_insert_match(s, text, known, end < hashed ? end : hashed);
             p = end;
-            waiting = false;
-            length = 2;
-            if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
-            continue;
         }
-        if (waiting) {
-            deflate_block_literal(b, text[p - 1]);
-            if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
-        }
-        waiting = true;
-        p++;
+        if (b->symbols == BLOCK_SYMBOLS) end_block(b, text, &block_start, p, false, w);
     }
-    if (waiting) deflate_block_literal(b, text[bytes - 1]);
     end_block(b, text, &block_start, bytes, true, w);
     bit_writer_align(w);
-    uint32_t sum = check_sum(text, bytes);
+    uint32_t sum = adler32_of(add, text, bytes);
     for (int i = 3; i >= 0; i--) *w->at++ = (unsigned char)(sum >> 8 * i);
 }
 
-INLINE sight look_portable(const uint32_t *recent, uint32_t here, uint32_t mark, uint32_t most_distance) {
-    sight t = {0};
+INLINE alike words_portable(const uint32_t *entry, uint32_t word, uint32_t among) {
+    alike t = {0};
     for (uint32_t i = 0; i < RECENT; i++) {
-        uint32_t differ = (recent[i] ^ mark) & MARK_FOUR;
-        t.far |= (uint32_t)(((here - recent[i]) & 0xFFFF) > most_distance) << i;
-        t.three |= (uint32_t)!(differ & MARK_THREE) << i;
+        uint32_t differ = entry[i] ^ word;
+        if (!(among >> i & 1)) continue;
+        t.one |= (uint32_t)!(differ & 0xFF) << i;
+        t.two |= (uint32_t)!(differ & 0xFFFF) << i;
+        t.three |= (uint32_t)!(differ & 0xFFFFFF) << i;
         t.four |= (uint32_t)!differ << i;
     }
     return t;
 }
 
-INLINE void put_portable(uint32_t *recent, uint32_t entry) {
-    memmove(recent + 1, recent, (RECENT - 1) * sizeof *recent);
-    recent[0] = entry;
+INLINE uint32_t near_portable(const uint32_t *entry, uint32_t here, uint32_t most) {
+    uint32_t near = 0;
+    for (uint32_t i = 0; i < RECENT; i++) near |= (uint32_t)(here - entry[i] <= most) << i;
+    return near;
 }
 
 static void pack_portable(deflater *d, const unsigned char *text, uint32_t bytes, bit_writer *w) {
-    pack(d, look_portable, put_portable, choose_each, text, bytes, w);
+    pack(d, words_portable, near_portable, add_bytes_portable, text, bytes, w);
 }
 #ifdef __x86_64__
 __attribute__((target(AVX2))) static void pack_avx2(deflater *d, const unsigned char *text, uint32_t bytes, bit_writer *w) {
-    pack(d, look_avx2, put_avx2, choose_each, text, bytes, w);
+    pack(d, words_avx2, near_avx2, add_bytes_avx2, text, bytes, w);
 }
 __attribute__((target(AVX512))) static void pack_avx512(deflater *d, const unsigned char *text, uint32_t bytes, bit_writer *w) {
-    pack(d, look_avx512, put_avx512, choose_avx512, text, bytes, w);
+    pack(d, words_avx512, near_avx512, add_bytes_avx2, text, bytes, w);
 }
 static bool runs_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"); }
 static bool runs_avx512(void) { return runs_avx2() && __builtin_cpu_supports("avx512f"); }
@@ -161,9 +153,9 @@ size_t deflater_pack(deflater *d, const void *data, size_t bytes, unsigned char 
     }
     memcpy(d->text, data, bytes);
     memset(d->text + bytes, 0, PAD);
-    if (d->places.base > UINT32_MAX / 2) {             /* before places pass the largest number */
-        memset(d->places.newest, 0, sizeof d->places.newest);
-        d->places.base = 2 * FORGOTTEN;
+    if (d->places.base > UINT32_MAX / 4) {             /* before the distance from a place that was never written passes 2^31 */
+        memset(d->places.ring, 0, sizeof d->places.ring);
+        d->places.base = FIRST_PLACE;
     }
     bit_writer w = { .at = out + 2 };
     out[0] = 0x78, out[1] = 0x5E;                      /* window 15, level below 6 */

@@ -15,12 +15,19 @@ typedef struct tree {
     uint16_t count[NODES + 1], parent[NODES + 1];
     uint8_t depth[NODES + 1];
     code code[LITERALS + 3];
-    uint64_t heap[NODES + 1];                     /* from 1 on */
+    uint64_t heap[NODES + 2];                     /* from 1 on */
     int order[NODES], heap_count, sorted;         /* order: nodes by falling count, from `sorted` on */
     int symbols, most;                            /* most: the highest symbol used */
     uint64_t own_bits, fixed_bits;
 } tree;
 
+/* Value: length - 3. */
+static unsigned length_code(unsigned value) {
+    if (value < 8) return value;
+    if (value == 255) return 28;
+    unsigned high = 31u - (unsigned)__builtin_clz(value);
+    return 4 * (high - 1) + (value >> (high - 2) & 3);
+}
 static unsigned distance_base(unsigned c) { return c < 4 ? c : (2 + (c & 1)) << (c / 2 - 1); }
 static unsigned fixed_length(int c) { return c < 144 ? 8 : c < 256 ? 9 : c < 280 ? 7 : 8; }
 
@@ -45,9 +52,8 @@ void bit_writer_align(bit_writer *w) {
 
 void deflate_block_start(deflate_block *b) {
     b->symbols = 0;
-    memset(b->literal_count, 0, sizeof b->literal_count);
+    memset(b->which_count, 0, sizeof b->which_count);
     memset(b->distance_count, 0, sizeof b->distance_count);
-    b->literal_count[BLOCK_END] = 1;
 }
 
 /* In the heap: count, then depth, then the node, which is no part of the order. */
@@ -55,10 +61,12 @@ static inline uint64_t heap_entry(const tree *t, int node) { return (uint64_t)t-
 static inline int node_of(uint64_t entry) { return (int)(entry & 0xFFFF); }
 static inline bool before(uint64_t a, uint64_t b) { return a >> 16 <= b >> 16; }
 
+/* Behind the heap stands an entry that is never before another: which child is first is no branch. */
 static void sink(tree *t, int k) {
     uint64_t v = t->heap[k];
+    t->heap[t->heap_count + 1] = UINT64_MAX;
     for (int j = 2 * k; j <= t->heap_count; j *= 2) {
-        if (j < t->heap_count && before(t->heap[j + 1], t->heap[j])) j++;
+        j += before(t->heap[j + 1], t->heap[j]);
         if (before(v, t->heap[j])) break;
         t->heap[k] = t->heap[j];
         k = j;
@@ -178,26 +186,33 @@ static void tell_lengths(const tree *t, uint16_t *count, const tree *words, bit_
     }
 }
 
-/* Code and extra bits of every length at once. */
-static void join_lengths(const code *literal, uint32_t bits[256], uint8_t count[256]) {
-    for (unsigned v = 0; v < 256; v++) {
-        unsigned c = deflate_length_code(v);
-        bits[v] = literal[BLOCK_END + 1 + c].bits | (uint32_t)(v - length_base[c]) << literal[BLOCK_END + 1 + c].length;
-        count[v] = (uint8_t)(literal[BLOCK_END + 1 + c].length + length_extra[c]);
+typedef struct near_bits { uint32_t bits, count; } near_bits;            /* count: of the bits */
+typedef struct far_bits { uint16_t bits, base; uint8_t length, count; } far_bits;    /* length: of the code; count: with extra bits */
+
+/* Codes with all extra bits of literals and lengths; codes of distances, the one of literals being none. */
+static void join_codes(const code *literal, const code *distance, near_bits near[WHICH], far_bits far[DISTANCES + 1]) {
+    for (unsigned v = 0; v < LENGTH_FROM; v++) {
+        unsigned c = length_code(v);
+        code k = literal[BLOCK_END + 1 + c];
+        near[v] = (near_bits){ literal[v].bits, literal[v].length };
+        near[LENGTH_FROM + v] = (near_bits){ k.bits | (uint32_t)(v - length_base[c]) << k.length, (uint32_t)k.length + length_extra[c] };
     }
+    for (unsigned c = 0; c < DISTANCES; c++)
+        far[c] = (far_bits){ distance[c].bits, (uint16_t)distance_base(c), (uint8_t)distance[c].length, (uint8_t)(distance[c].length + distance_extra[c]) };
+    far[NO_DISTANCE] = (far_bits){0};
 }
 
+/* Without a branch: whether a symbol is a match cannot be foreseen. */
 static void put_symbols(const deflate_block *b, const code *literal, const code *distance, bit_writer *to) {
-    uint32_t length_bits[256];
-    uint8_t length_count[256];
+    near_bits near[WHICH];
+    far_bits far[DISTANCES + 1];
     bit_writer w = *to;
-    join_lengths(literal, length_bits, length_count);
+    join_codes(literal, distance, near, far);
     for (size_t i = 0; i < b->symbols; i++) {
-        symbol s = b->symbol[i];
-        if (!s.distance) { put(&w, literal[s.value].bits, literal[s.value].length); continue; }
-        unsigned d = s.distance - 1u, c = deflate_distance_code(d), count = length_count[s.value];
-        uint64_t far = distance[c].bits | (uint64_t)(d - distance_base(c)) << distance[c].length;
-        put(&w, length_bits[s.value] | far << count, count + distance[c].length + distance_extra[c]);
+        uint32_t s = b->symbol[i], d = s & ((1u << WHICH_AT) - 1);
+        near_bits n = near[s >> WHICH_AT & (WHICH - 1)];
+        far_bits f = far[s >> CODE_AT];
+        put(&w, n.bits | (f.bits | (uint64_t)(d - f.base) << f.length) << n.count, n.count + f.count);
     }
     put(&w, literal[BLOCK_END].bits, literal[BLOCK_END].length);
     *to = w;
@@ -226,8 +241,11 @@ void deflate_block_end(deflate_block *b, const unsigned char *data, size_t bytes
     static const tree_kind literals = { length_extra, BLOCK_END + 1, LONGEST, true, true }, distances = { distance_extra, 0, LONGEST, false, true },
                            words = { length_code_extra, 0, LONGEST_LENGTH_CODE, false, false };
     tree l, d, k;
-    uint16_t count[LENGTH_CODES] = {0};
-    build(&l, b->literal_count, LITERALS, &literals);
+    uint16_t count[LENGTH_CODES] = {0}, literal_count[LITERALS] = { [BLOCK_END] = 1 };
+    memcpy(literal_count, b->which_count, LENGTH_FROM * sizeof *literal_count);
+    for (unsigned v = 0; v < LENGTH_FROM; v++)
+        literal_count[BLOCK_END + 1 + length_code(v)] = (uint16_t)(literal_count[BLOCK_END + 1 + length_code(v)] + b->which_count[LENGTH_FROM + v]);
+    build(&l, literal_count, LITERALS, &literals);
     build(&d, b->distance_count, DISTANCES, &distances);
     tell_lengths(&l, count, NULL, NULL);
     tell_lengths(&d, count, NULL, NULL);

@@ -9,6 +9,8 @@
 /* Draws of RNG_EXAMPLE by (duplicate, document, chunk). DRAW_PARTNER has all numbers above it to itself. */
 enum { DRAW_LABEL = 0, DRAW_CUT = 1, DRAW_START = 2, DRAW_SHORT = 3, DRAW_PARTNER = 4 };
 
+enum { DRAWS = 32 };             /* of RNG_MASK, at once */
+
 typedef struct chunk {
     size_t begin, end;           /* tokens */
     size_t segment;              /* the one that holds begin */
@@ -175,9 +177,17 @@ uint32_t example_predictions(const example_settings *s, uint32_t length) {
 static uint32_t group_candidates(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, uint16_t *first,
                                  uint16_t *count) {
     uint32_t n = 0, sep = s->next_sentence ? x->a_count + 1u : 0;
+    if (!s->whole_words) {
+        n = length - (sep ? 3 : 2);
+        for (uint32_t g = 0; g < n; g++) {
+            first[g] = (uint16_t)(g + 1 + (sep && g + 1 >= sep));
+            count[g] = 1;
+        }
+        return n;
+    }
     for (uint32_t i = 1; i < length - 1; i++) {
         if (i == sep) continue;
-        if (s->whole_words && n && i != sep + 1 && w->continues[ids[i]]) count[n - 1]++;
+        if (n && i != sep + 1 && w->continues[ids[i]]) count[n - 1]++;
         else {
             first[n] = (uint16_t)i;
             count[n++] = 1;
@@ -190,9 +200,17 @@ static uint32_t group_candidates(const example_settings *s, const example_words 
 static uint32_t choose(const example_settings *s, const example_words *w, const example *x, uint32_t length, const int32_t *ids, rng_key key,
                        int32_t *positions) {
     uint16_t first[65536], count[65536];
-    uint32_t groups = group_candidates(s, w, x, length, ids, first, count), wanted = example_predictions(s, length), chosen = 0;
+    uint32_t groups = group_candidates(s, w, x, length, ids, first, count), wanted = example_predictions(s, length), chosen = 0, drawn = 0, from = 0;
+    uint64_t index[DRAWS], draw[DRAWS];
     for (uint32_t i = 0; i < groups && chosen < wanted; i++) {
-        uint32_t j = i + (uint32_t)rng_below(key, i, groups - i);
+        uint32_t more = wanted - chosen < DRAWS ? wanted - chosen : DRAWS;      /* that many at least, unless the groups end */
+        if (i == drawn) {
+            for (uint32_t k = 0; k < more; k++) index[k] = drawn + k;
+            rng_u64s(key, index, more, draw);
+            from = drawn;
+            drawn += more;
+        }
+        uint32_t j = i + (uint32_t)rng_scale(draw[i - from], groups - i);
         uint32_t at = first[j], pieces = count[j];
         first[j] = first[i];
         count[j] = count[i];
@@ -217,12 +235,18 @@ static void mask(const example_settings *s, const example_words *w, const exampl
     rng_key key = rng_open(s->seed, RNG_MASK, x->duplicate, x->document, x->chunk);
     uint32_t count = choose(s, w, x, length, ids, key, positions);
     ascending(positions, count, length);
+    uint64_t index[DRAWS], draw[DRAWS];
     for (uint32_t i = 0; i < count; i++) {
         int32_t at = positions[i];
-        uint64_t draw = s->seq_length + 2 * (uint64_t)at, kind = rng_below(key, draw, 10);
+        if (i % DRAWS == 0) {
+            uint32_t more = count - i < DRAWS ? count - i : DRAWS;
+            for (uint32_t k = 0; k < more; k++) index[k] = s->seq_length + 2 * (uint64_t)positions[i + k];
+            rng_u64s(key, index, more, draw);
+        }
+        uint64_t kind = rng_scale(draw[i % DRAWS], 10);
         labels[i] = ids[at];
         if (kind < 8) ids[at] = w->mask;
-        else if (kind == 9) ids[at] = (int32_t)rng_below(key, draw + 1, (uint64_t)w->vocab_size);
+        else if (kind == 9) ids[at] = (int32_t)rng_below(key, index[i % DRAWS] + 1, (uint64_t)w->vocab_size);
     }
 }
 

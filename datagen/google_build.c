@@ -125,8 +125,7 @@ static int write_file(const job *j, shard_manifest *m, shard_manifest_file *f, u
         code = stopped(j, e);
     }
     char *path = files_join(j->folder, f->name);
-    if (!code) code = shard_writer_finish(out, path, f->content, e);
-    if (!code) code = sha256_file(path, f->sha256, &f->bytes, e);
+    if (!code) code = shard_writer_finish(out, path, f->content, f->sha256, &f->bytes, e);
     if (shard_writer_max_id(out) > m->max_id) m->max_id = shard_writer_max_id(out);
     free(path);
     shard_rows_free(rows);

@@ -7,8 +7,13 @@
 #include "datagen/tokenizer.h"
 #include "datagen/unicode_tables.h"
 #include "datagen/utf8.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
-enum { PUNCTUATION = 0x80 };
+enum { PUNCTUATION = 0x80, AT_ONCE = WORD_SLACK };
+
+static bool alphanumeric(uint32_t c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
 void normalizer_init(normalizer *n, bool lowercase, bool strip_accents, word_sink *sink, void *context) {
     *n = (normalizer){.lowercase = lowercase, .strip_accents = strip_accents, .sink = sink, .context = context};
@@ -16,6 +21,7 @@ void normalizer_init(normalizer *n, bool lowercase, bool strip_accents, word_sin
         const unicode_record *r = unicode_of(c);
         assert(!r->sequence && !r->combining);
         uint32_t letter = lowercase ? c + (uint32_t)r->lower : c;
+        assert(!alphanumeric(c) == !!(r->flags & (UNICODE_DROP | UNICODE_SPACE | UNICODE_PUNCT)) && (uint32_t)r->lower == (c >= 'A' && c <= 'Z' ? 32 : 0));
         n->ascii[c] = (unsigned char)(r->flags & UNICODE_DROP ? 0 : r->flags & UNICODE_SPACE ? ' ' : r->flags & UNICODE_PUNCT ? PUNCTUATION | c : letter);
     }
 }
@@ -112,13 +118,41 @@ static void take(normalizer *n, uint32_t c) {
     if (r->flags & UNICODE_CJK) boundary(n);
 }
 
-/* The letter k, and those of ASCII that follow it at p. */
-static inline const unsigned char *append_letters(normalizer *n, unsigned char k, const unsigned char *p, const unsigned char *end) {
+#ifdef __SSE2__
+/* Each byte that is one of the `count` from `first` on. */
+static inline __m128i among(__m128i v, char first, char count) {
+    __m128i from = _mm_sub_epi8(v, _mm_set1_epi8(first));
+    return _mm_cmpeq_epi8(_mm_min_epu8(from, _mm_set1_epi8((char)(count - 1))), from);
+}
+
+/* AT_ONCE bytes of p in lower case; returns how many from the first on are letters and digits: where a word ends is no branch for each. */
+static inline size_t copy_letters(char *word, const unsigned char *p, bool lowercase) {
+    __m128i v = _mm_loadu_si128((const __m128i *)p), low = _mm_or_si128(v, _mm_set1_epi8(32)), letters = among(low, 'a', 26), digits = among(v, '0', 10);
+    _mm_storeu_si128((__m128i *)word, lowercase ? _mm_or_si128(v, _mm_and_si128(letters, _mm_set1_epi8(32))) : v);
+    return (size_t)__builtin_ctz(~(unsigned)_mm_movemask_epi8(_mm_or_si128(letters, digits)));
+}
+#else
+static inline size_t copy_letters(char *word, const unsigned char *p, bool lowercase) {
+    size_t n = 0;
+    for (; n < AT_ONCE && alphanumeric(p[n]); n++) word[n] = (char)(lowercase && p[n] >= 'A' && p[n] <= 'Z' ? p[n] + 32 : p[n]);
+    return n;
+}
+#endif
+
+/* The letter of ASCII at p, and those that follow it. */
+static inline const unsigned char *append_letters(normalizer *n, const unsigned char *p, const unsigned char *end) {
     char *word = n->word + n->bytes;
-    size_t count = 0, room = n->characters < WORD_CHARACTERS ? WORD_CHARACTERS - n->characters : 0;
-    if (!room) return n->characters++, p;
-    if ((size_t)(end - p) >= room) end = p + room - 1;
-    for (word[count++] = (char)k; p < end && *p < 0x80 && (k = n->ascii[*p]) > ' ' && k < PUNCTUATION; p++) word[count++] = (char)k;
+    size_t count = 0, room = n->characters < WORD_CHARACTERS ? WORD_CHARACTERS - n->characters : 0, more;
+    if (!room) return n->characters++, p + 1;
+    if ((size_t)(end - p) > room) end = p + room;
+    do {
+        unsigned char k;
+        more = 0;
+        if (end - p < AT_ONCE) for (; p < end && *p < 0x80 && (k = n->ascii[*p]) > ' ' && k < PUNCTUATION; p++) word[count++] = (char)k;
+        else more = copy_letters(word + count, p, n->lowercase);
+        count += more;
+        p += more;
+    } while (more == AT_ONCE);
     n->bytes += count;
     n->characters += count;
     return p;
@@ -136,7 +170,7 @@ void normalizer_text(normalizer *n, const char *text, size_t bytes) {
         if (!k) continue;
         if (n->waiting_count) settle(n);
         if (k == ' ') end_word(n);
-        else if (k < PUNCTUATION) p = append_letters(n, k, p, end);
+        else if (k < PUNCTUATION) p = append_letters(n, p - 1, end);
         else {
             end_word(n);
             append(n, k ^ PUNCTUATION);
@@ -149,6 +183,9 @@ void normalizer_text(normalizer *n, const char *text, size_t bytes) {
 bool utf8_valid(const char *text, size_t bytes, size_t *bad) {
     const unsigned char *begin = (const unsigned char *)text, *p = begin, *end = begin + bytes;
     while (p < end) {
+        uint64_t eight;
+        while (end - p >= 8 && !(memcpy(&eight, p, 8), eight & UINT64_C(0x8080808080808080))) p += 8;
+        if (p == end) break;
         const unsigned char *at = p;
         if (utf8_next(&p, end) != UTF8_BAD) continue;
         *bad = (size_t)(at - begin);

@@ -15,9 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WORD_CHARACTERS = 100, WORD_BYTES = 4 * WORD_CHARACTERS };   /* a longer word is [UNK] in WordPiece */
+enum { WORD_CHARACTERS = 100, WORD_BYTES = 4 * WORD_CHARACTERS, WORD_SLACK = 16 };   /* a longer word is [UNK] in WordPiece */
 
-/* characters > WORD_CHARACTERS: the word is too long and its bytes are not kept (bytes = 0). word is borrowed for the call. */
+/* characters > WORD_CHARACTERS: the word is too long and its bytes are not kept (bytes = 0). word is borrowed for the call; WORD_SLACK bytes
+ * behind it can be read. */
 typedef void word_sink(void *context, const char *word, size_t bytes, size_t characters);
 
 typedef struct normalizer {
@@ -28,7 +29,7 @@ typedef struct normalizer {
     uint64_t *waiting;                 /* combining characters that are no Mn, until the next starter sorts them: class, order, code point */
     size_t waiting_count, waiting_room;
     unsigned char ascii[128];          /* 0 = dropped, ' ' = ends a word, 0x80 | c = punctuation, else the letter */
-    char word[WORD_BYTES];
+    char word[WORD_BYTES + WORD_SLACK];
 } normalizer;
 
 void normalizer_init(normalizer *n, bool lowercase, bool strip_accents, word_sink *sink, void *context);

@@ -81,8 +81,7 @@ static void deal_files(writing *j) {
 static int finish_file(writing *j, out_file *f, error *e) {
     char *path = files_join(j->g->folder, f->name);
     finished_shard record = { .rows = f->rows, .max_id = shard_writer_max_id(f->w), .lengths = (uint16_t *)(uintptr_t)shard_writer_lengths(f->w) };
-    int code = shard_writer_finish(f->w, path, record.content, e);
-    if (!code) code = sha256_file(path, record.sha256, &record.bytes, e);
+    int code = shard_writer_finish(f->w, path, record.content, record.sha256, &record.bytes, e);
     if (!code) code = shard_journal_write(j->g->folder, f->name, j->g->identity, &record, e);
     free(path);
     shard_writer_free(f->w);

@@ -237,18 +237,25 @@ static int content_hash(shard_writer *w, char hex[SHA256_HEX], error *e) {
     return e->code;
 }
 
-typedef struct finishing { shard_writer *w; const char *path; char *hex; int threads; } finishing;
+typedef struct finishing { shard_writer *w; const char *path; char *content, *file; uint64_t *bytes; int threads; } finishing;
 
 /* The first thread places, the last hashes. */
 static int finish_part(void *job, int number, error *e) {
     finishing *j = job;
     if (number == 0 && writer_place(j->w, j->path, e)) return e->code;
-    return number == j->threads - 1 ? content_hash(j->w, j->hex, e) : 0;
+    return number == j->threads - 1 ? content_hash(j->w, j->content, e) : 0;
 }
 
-int shard_writer_finish(shard_writer *w, const char *path, char hex[SHA256_HEX], error *e) {
-    finishing j = { w, path, hex, w->settings.threads > 1 ? 2 : 1 };
-    return workers_run(j.threads, finish_part, &j, e) ? e->code : files_sync(path, e);
+/* The same for the file: it can be read while it is made durable. */
+static int settle_part(void *job, int number, error *e) {
+    finishing *j = job;
+    if (number == 0 && files_sync(j->path, e)) return e->code;
+    return number == j->threads - 1 ? sha256_file(j->path, j->file, j->bytes, e) : 0;
+}
+
+int shard_writer_finish(shard_writer *w, const char *path, char content_hash[SHA256_HEX], char file_hash[SHA256_HEX], uint64_t *bytes, error *e) {
+    finishing j = { w, path, content_hash, file_hash, bytes, w->settings.threads > 1 ? 2 : 1 };
+    return workers_run(j.threads, finish_part, &j, e) ? e->code : workers_run(j.threads, settle_part, &j, e);
 }
 
 /* Of each chunk: its place and sizes; then lengths of rows, and the largest id. */

@@ -5,7 +5,7 @@
  *
  *     shard_writer *w = shard_writer_new(&settings, rows, NULL);
  *     while (...) shard_writer_add(w, batch);             SHARD_CHUNK_ROWS at a time, the last may be shorter
- *     shard_writer_finish(w, "training_00000.hdf5", content, &e);
+ *     shard_writer_finish(w, "training_00000.hdf5", content, whole, &bytes, &e);
  *
  * Threads put chunks at their places instead, in any order, each with a packer of its own; shard_writer_finish() is called by one, when all
  * are there, and takes turns with other writers at libhdf5.
@@ -27,7 +27,7 @@ typedef struct shard_writer_settings {
     int strip_accents;
     const char *vocab_hash;     /* hex, borrowed */
     uint64_t seed;
-    int threads;                /* above 1: at the end the file is hashed by one and written by another */
+    int threads;                /* above 1: at the end one writes while another hashes */
 } shard_writer_settings;
 
 typedef struct shard_writer shard_writer;
@@ -54,8 +54,8 @@ int shard_writer_take_in(shard_writer *w, uint64_t first, uint64_t n, const char
 int64_t shard_writer_max_id(const shard_writer *w);
 /* Tokens of all rows, [CLS] to the last [SEP], when all chunks are there; borrowed. */
 const uint16_t *shard_writer_lengths(const shard_writer *w);
-/* Writes and fsyncs path (a new file), returns its content hash. EXIT_MACHINE on failure. */
-int shard_writer_finish(shard_writer *w, const char *path, char content_hash[SHA256_HEX], error *e);
+/* Writes and fsyncs path (a new file); returns both hashes and the file's bytes. EXIT_MACHINE on failure. */
+int shard_writer_finish(shard_writer *w, const char *path, char content_hash[SHA256_HEX], char file_hash[SHA256_HEX], uint64_t *bytes, error *e);
 void shard_writer_free(shard_writer *w);   /* NULL is allowed */
 
 /* HDF5's checksum of a chunk's stored bytes. Exposed for its test. */

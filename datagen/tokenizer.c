@@ -32,15 +32,16 @@ static void encode_word(void *context, const char *word, size_t bytes, size_t ch
         out->count++;
         return;
     }
-    uint64_t hash = word_hash(word, bytes);
+    uint64_t hash = word_hash_padded(word, bytes);
     const word_entry *known = word_cache_find(&t->cache, hash, word, bytes);
     if (!known) {
         size_t count = wordpiece_split(t->vocab, word, bytes, id);
         word_cache_keep(&t->cache, hash, word, bytes, id, count);
         out->count += count;
     } else {
-        if (known->count == 1) id[0] = (int32_t)known->ids;
-        else memcpy(id, t->cache.ids + known->ids, known->count * sizeof *id);
+        const int32_t *ids = word_cache_ids(&t->cache, known);
+        id[0] = ids[0];
+        if (known->count > 1) memcpy(id + 1, ids + 1, (known->count - 1u) * sizeof *id);
         out->count += known->count;
     }
 }

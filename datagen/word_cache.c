@@ -1,54 +1,55 @@
-/* datagen/word_cache.c - see word_cache.h. Open addressing, words and ids in two growing arenas. */
+/* datagen/word_cache.c - see word_cache.h. Open addressing; what is not in the entries themselves lies in a growing array. */
 #include "datagen/word_cache.h"
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fail.h"
 
-enum { FIRST_SLOTS = 1 << 12, MOST_SLOTS = 1 << 19, MOST_PROBES = 16, LONGEST = 64, SHORT = 8 };   /* at most 12 MiB of entries, 16 of words */
+enum { FIRST_SLOTS = 1 << 12, MOST_SLOTS = 1 << 19, MOST_PROBES = 16, LONGEST = 64, SHORT = WORD_SHORT };   /* at most 8 MiB of entries */
 
 /* Written once as a whole: read first, each page of zeros would be given twice, and the threads be interrupted for it. */
 static word_entry *empty(size_t slots) { return memset(must_alloc(slots, sizeof(word_entry)), 0, slots * sizeof(word_entry)); }
 
 void word_cache_init(word_cache *c) {
-    *c = (word_cache){.slots = FIRST_SLOTS, .text_room = 1 << 15, .ids_room = 1 << 12};
+    *c = (word_cache){.slots = FIRST_SLOTS, .data_room = 1 << 13};
     c->entry = empty(c->slots);
-    c->text = must_alloc(c->text_room, 1);
-    c->ids = must_alloc(c->ids_room, sizeof *c->ids);
+    c->data = must_alloc(c->data_room, sizeof *c->data);
 }
 
 void word_cache_free(word_cache *c) {
     free(c->entry);
-    free(c->text);
-    free(c->ids);
+    free(c->data);
     *c = (word_cache){0};
 }
 
 static inline uint64_t load(const char *p, size_t bytes) { uint64_t v = 0; memcpy(&v, p, bytes); return v; }
 
-/* Up to 8 bytes in one number; different ones of equal count give different numbers. */
+/* Up to 8 bytes as one number, the first lowest; loads that overlap agree. */
 static inline uint64_t short_word(const char *word, size_t bytes) {
     if (bytes == 8) return load(word, 8);
-    if (bytes >= 4) return load(word, 4) | load(word + bytes - 4, 4) << 32;
+    if (bytes >= 4) return load(word, 4) | load(word + bytes - 4, 4) << 8 * (bytes - 4);
     if (!bytes) return 0;
-    return (uint64_t)(unsigned char)word[0] | (uint64_t)(unsigned char)word[bytes / 2] << 8 | (uint64_t)(unsigned char)word[bytes - 1] << 16;
+    return (uint64_t)(unsigned char)word[0] | (uint64_t)(unsigned char)word[bytes / 2] << 8 * (bytes / 2)
+         | (uint64_t)(unsigned char)word[bytes - 1] << 8 * (bytes - 1);
 }
 
-/* Every step can be undone: words of up to SHORT bytes, of equal count, have equal hashes only if they are the same. */
 uint64_t word_hash(const char *word, size_t bytes) {
-    uint64_t h = bytes * UINT64_C(0x9e3779b97f4a7c15);
-    for (; bytes > SHORT; bytes -= 8, word += 8) {
-        h = (h ^ load(word, 8)) * UINT64_C(0xff51afd7ed558ccd);
-        h ^= h >> 32;
-    }
-    h = (h ^ short_word(word, bytes)) * UINT64_C(0xff51afd7ed558ccd);
-    return h ^ h >> 32;
+    uint64_t h = bytes * WORD_HASH_COUNT;
+    for (; bytes > SHORT; bytes -= 8, word += 8) h = word_hash_step(h, load(word, 8));
+    return word_hash_step(h, short_word(word, bytes));
+}
+
+/* Of more than SHORT bytes; loads may overlap. */
+static inline bool same(const char *a, const char *b, size_t bytes) {
+    if (bytes > 2 * SHORT) return !memcmp(a, b, bytes);
+    return load(a, 8) == load(b, 8) && load(a + bytes - 8, 8) == load(b + bytes - 8, 8);
 }
 
 const word_entry *word_cache_find(const word_cache *c, uint64_t hash, const char *word, size_t bytes) {
     for (size_t i = 0; i < MOST_PROBES; i++) {
         const word_entry *w = &c->entry[(hash + i) & (c->slots - 1)];
+        if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || same((const char *)(c->data + w->at + w->count), word, bytes))) return w;
         if (!w->bytes) return NULL;
-        if (w->hash == hash && w->bytes == bytes && (bytes <= SHORT || !memcmp(c->text + w->text, word, bytes))) return w;
     }
     return NULL;
 }
@@ -81,13 +82,13 @@ void word_cache_keep(word_cache *c, uint64_t hash, const char *word, size_t byte
     }
     word_entry *w = free_slot(c->entry, c->slots, hash);
     if (!w) return;
-    while (c->text_used + bytes > c->text_room) c->text = must_realloc(c->text, c->text_room *= 2, 1);
-    while (c->ids_used + count > c->ids_room) c->ids = must_realloc(c->ids, c->ids_room *= 2, sizeof *c->ids);
-    *w = (word_entry){hash, (uint32_t)c->text_used, (uint16_t)bytes, (uint16_t)count, count == 1 ? (uint32_t)id[0] : (uint32_t)c->ids_used};
-    memcpy(c->text + c->text_used, word, bytes);
-    c->text_used += bytes;
+    bool small = count == 1 && bytes <= SHORT;
+    *w = (word_entry){hash, small ? id[0] : (int32_t)c->data_used, (uint8_t)bytes, (uint8_t)count};
     c->used++;
-    if (count == 1) return;
-    memcpy(c->ids + c->ids_used, id, count * sizeof *id);
-    c->ids_used += count;
+    if (small) return;
+    size_t more = count + (bytes > SHORT ? (bytes + sizeof *c->data - 1) / sizeof *c->data : 0);
+    while (c->data_used + more > c->data_room) c->data = must_realloc(c->data, c->data_room *= 2, sizeof *c->data);
+    memcpy(c->data + c->data_used, id, count * sizeof *id);
+    if (bytes > SHORT) memcpy(c->data + c->data_used + count, word, bytes);
+    c->data_used += more;
 }

@@ -39,6 +39,18 @@ static void every_part_of_the_tuple_counts(void **state) {
         for (int j = 0; j < i; j++) assert_memory_not_equal(&k[i], &k[j], sizeof *k);
 }
 
+static void draws_at_once_are_the_same(void **state) {
+    (void)state;
+    uint64_t index[41], got[41];
+    for (uint64_t i = 0; i < 41; i++) index[i] = i * i << i % 50 | i;
+    for (size_t count = 0; count <= 41; count++) {
+        rng_key k = rng_open(count, RNG_MASK, 0, 0, 0);
+        memset(got, 0, sizeof got);
+        rng_u64s(k, index, count, got);
+        for (size_t i = 0; i < 41; i++) assert_true(got[i] == (i < count ? rng_u64(k, index[i]) : 0));
+    }
+}
+
 static void draws_follow_their_words(void **state) {
     (void)state;
     rng_key k = rng_open(12345, RNG_ORDER, 0, 0, 0);
@@ -81,6 +93,7 @@ static void moments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(key_is_two_philox_calls),
-                                       cmocka_unit_test(every_part_of_the_tuple_counts), cmocka_unit_test(draws_follow_their_words), cmocka_unit_test(moments)};
+                                       cmocka_unit_test(every_part_of_the_tuple_counts), cmocka_unit_test(draws_at_once_are_the_same),
+                                       cmocka_unit_test(draws_follow_their_words), cmocka_unit_test(moments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,8 +50,9 @@ static void write_shard(const char *path, uint64_t first, uint64_t rows, int32_t
         }
         shard_writer_add(w, r);
     }
-    if (shard_writer_finish(w, path, f->content, &e)) fail_msg("%s", e.text);
-    if (sha256_file(path, f->sha256, &f->bytes, &e)) fail_msg("%s", e.text);
+    char again[SHA256_HEX];
+    if (shard_writer_finish(w, path, f->content, f->sha256, &f->bytes, &e) || sha256_file(path, again, NULL, &e)) fail_msg("%s", e.text);
+    assert_string_equal(f->sha256, again);
     f->rows = rows;
     shard_rows_free(r);
     shard_writer_free(w);
