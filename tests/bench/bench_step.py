@@ -4,7 +4,9 @@
 
 Each case is a model, a sequence length and a global batch. Ours runs as 1 rank x all threads and as one rank a core, the peer likewise; the
 better layout of each side then runs in alternating pairs, since clocks drift. QUICK=1 takes one pair of few steps; CASES=mini:128:32,... takes
-other cases; COMPILED=1 adds the peer's compiled mode, which takes minutes to begin. Without PEER only our side is measured. Results: a table on stdout, OUT/bench-step.json and OUT/bench-step.svg (bench_svg.py).
+other cases; COMPILED=1 adds the peer's compiled mode, which takes minutes to begin. Without PEER only our side is measured. Results: a table on
+stdout, OUT/bench-step.json, written after every case, and OUT/bench-step.svg (bench_svg.py). REPORT=a.json,b.json makes table and picture of such
+files again, and measures nothing.
 The FMA loop runs for a second before and after each run of ours: its mean is the peak that the run is a share of, since the clock of a shared
 machine drifts by a tenth and more; the best short try of the loop is printed beside it. A leaf (micro-batch) is what a rank gets of the batch.
 Counting: tokens are real ones; FLOPs are those of trainer/work.h; the first SKIP steps of each run do not count. Dropout is on on both sides.
@@ -26,6 +28,7 @@ SKIP = 2
 FLOORS = {("mini", 128, 32): (0.72, 2.1, 6, 0.5), ("mini", 512, 8): (0.70, 2.7, 7, 0.4), ("small", 128, 32): (0.75, 1.7, 4, 0.5),
           ("base", 128, 16): (0.75, 1.55, 2, 0.65)}
 STEPS = {"mini": 12, "small": 6, "base": 3}
+REPORT = os.environ.get("REPORT", "")
 COMPILED = os.environ.get("COMPILED", "") not in ("", "0")
 CASES = [(m, int(s), int(b)) for m, s, b in (c.split(":") for c in os.environ.get("CASES", "").split(",") if c)] or list(FLOORS)
 ENV = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "HF_HUB_OFFLINE": "1"}
@@ -159,6 +162,8 @@ def measure(case):
               "share": [r["rate"] * r["flops_per_token"] / r["peak"] for r in again]}
     if len(layouts) > 1:
         result["threads"] = [ours(case, THREADS, steps + SKIP)["rate"] / ours(case, 1, steps + SKIP, leaves=THREADS)["rate"] for _ in range(min(PAIRS, 3))]
+    if case == ("base", 128, 16) and not QUICK:
+        result["rate_512"] = max(ours(("base", 512, 4), ranks, steps + SKIP)["rate"] for ranks in (1, THREADS))
     if PEER: result["memory"] = [ours(case, 1, SKIP + 2, memory=True), peer(case, "tuned", 1, 2, memory=True)]
     return result
 
@@ -200,16 +205,12 @@ def products(results):
 
 
 def per_token(results):
-    """Cost of a token at S = 512 to that at S = 128, where a base of 512 was among the cases or can be measured now."""
-    short = next((r for r in results if r["case"] == ("base", 128, 16)), None)
-    if not short or QUICK: return ""
-    rate = max(ours(("base", 512, 4), ranks, STEPS["base"] + SKIP)["rate"] for ranks in (1, THREADS))
-    ratio = statistics.median(short["rates"]) / rate
-    return f"base: a token at S = 512 costs {ratio:.2f} times one at S = 128{verdict(ratio, 1.25, False)}"
+    """Cost of a token at S = 512 to that at S = 128."""
+    return "\n".join(f"{r['case'][0]}: a token at S = 512 costs {statistics.median(r['rates']) / r['rate_512']:.2f} times one at S = 128"
+                     f"{verdict(statistics.median(r['rates']) / r['rate_512'], 1.25, False)}" for r in results if "rate_512" in r)
 
 
-def main():
-    results = [measure(case) for case in CASES]
+def report(results):
     m = results[0]["machine"]
     print(f"{m['threads']} threads, {m['kernels']}, products by {m['gemm']}: FMA peak {m['peak_flops'] / 1e9:.0f} GFLOP/s, memory "
           f"{m['bandwidth'] / 1e9:.1f} GB/s; the FMA loop beside the runs {spread([p / 1e9 for r in results for p in r['peaks']], 0)} GFLOP/s\n")
@@ -222,9 +223,19 @@ def main():
     print(ledgers(results) + "\n\nShare of the peak, products alone:\n\n" + products(results) + "\n")
     head = open(f"{ROOT}/trainer/work.h").read()
     print("Useful FLOPs of a step (trainer/work.h), three times forward:\n" + "\n".join(l[3:] for l in head.splitlines() if l.startswith(" *     ")))
-    json.dump(results, open(f"{OUT}/bench-step.json", "w"), indent=1)
     open(f"{OUT}/bench-step.svg", "w").write(bench_svg.draw(results))
-    say(f"written: {OUT}/bench-step.json, {OUT}/bench-step.svg")
+    say(f"written: {OUT}/bench-step.svg")
+
+
+def main():
+    if REPORT:
+        return report([{**r, "case": tuple(r["case"])} for path in REPORT.split(",") for r in json.load(open(path))])
+    results = []
+    for case in CASES:
+        results.append(measure(case))
+        json.dump(results, open(f"{OUT}/bench-step.json", "w"), indent=1)      # a run of all takes most of an hour: what it has is kept
+        say(f"written: {OUT}/bench-step.json")
+    report(results)
 
 
 main()
