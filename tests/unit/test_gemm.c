@@ -138,6 +138,7 @@ static void large(void **state) {
         check(90, 700, 600, 1, form, GEMM_PLAIN, form % 2, 31);
         check(310, 640, 30, 1, form, GEMM_PLAIN, false, 101);
     }
+    check(33, 66, 66000, 1, 5, GEMM_PLAIN, false, 16);       /* turned, and packed in two pieces */
 }
 
 /* k in one more block than fits: c + (first + second), and not (c + first) + second. */
