@@ -65,7 +65,7 @@ int gemm_bf16_set(void);
 size_t gemm_bytes(size_t most, int threads);   /* that products with operands of at most `most` elements touch on so many threads */
 const char *gemm_name(void);             /* "own", "bf16 amx", OpenBLAS' version and core: part of the kernel set */
 
-/* gemm_blas.c, for gemm.c only. One call, on this thread, of c = op(a) op(b) + beta c; k > 0. */
+/* gemm_blas.c, for gemm.c and gemm_serial.c only. One call, on this thread, of c = op(a) op(b) + beta c; k > 0. */
 void gemm_blas_start(void);
 const char *gemm_blas_name(void);
 void gemm_blas(const gemm_job *j);
