@@ -82,19 +82,24 @@ def full_config(model, S, folder):
     return path
 
 
+def bf16_kernels():
+    """Whether --precision bf16 has instructions here."""
+    return os.environ.get("BERT_ISA", "avx512") == "avx512" and "avx512_bf16" in open("/proc/cpuinfo").read()
+
+
 def held():
     """Multiply-adds a second that all cores hold just now."""
     return json.loads(run([f"{BUILD}/tests/bench/bench_step", str(THREADS)]))["held_flops"]
 
 
-def ours(case, ranks, steps, memory=False, leaves=0):
+def ours(case, ranks, steps, memory=False, leaves=0, precision="fp32"):
     """leaves: micro-batches of the global batch; 0: one a rank."""
     model, S, batch = case
     folder = shards(S)
     scratch = tempfile.mkdtemp(prefix="bench-step.", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     command = [f"{BUILD}/bert-pretrain", "--data", folder, "--model", full_config(model, S, folder), "--output", f"{scratch}/run", "--steps", str(steps),
                "--global-batch", str(batch), "--micro-batch", str(max(1, batch // (leaves or ranks))), "--dropout", "0.1", "--checkpoint-every", "0",
-               "--log-every", "1", "--check-every", "0", "--quiet", "--threads", str(THREADS // ranks)]
+               "--log-every", "1", "--check-every", "0", "--precision", precision, "--quiet", "--threads", str(THREADS // ranks)]
     if ranks > 1: command = ["mpirun", "-np", str(ranks), *command]
     try:
         before = 0 if memory else held()
@@ -162,6 +167,8 @@ def measure(case):
               "share": [r["rate"] * r["flops_per_token"] / r["peak"] for r in again]}
     if len(layouts) > 1:
         result["threads"] = [ours(case, THREADS, steps + SKIP)["rate"] / ours(case, 1, steps + SKIP, leaves=THREADS)["rate"] for _ in range(min(PAIRS, 3))]
+    if bf16_kernels():
+        result["bf16"] = [ours(case, best, steps + SKIP, precision="bf16")["rate"] / ours(case, best, steps + SKIP)["rate"] for _ in range(min(PAIRS, 3))]
     if case == ("base", 128, 16) and not QUICK:
         result["rate_512"] = max(ours(("base", 512, 4), ranks, steps + SKIP)["rate"] for ranks in (1, THREADS))
     if PEER: result["memory"] = [ours(case, 1, SKIP + 2, memory=True), peer(case, "tuned", 1, 2, memory=True)]
@@ -219,6 +226,7 @@ def report(results):
         if "threads" in r:
             print(f"{r['case'][0]}, {r['case'][1]}: 1 rank x {THREADS} threads takes {spread(r['threads'], 3)} times the time of {THREADS} ranks x 1 "
                   "thread, equal leaves")
+        if "bf16" in r: print(f"{r['case'][0]}, {r['case'][1]}: with --precision bf16 {spread(r['bf16'])} times the tokens/s of fp32")
     print(per_token(results) + "\n")
     print(ledgers(results) + "\n\nShare of the peak, products alone:\n\n" + products(results) + "\n")
     head = open(f"{ROOT}/trainer/work.h").read()

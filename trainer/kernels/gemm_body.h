@@ -10,8 +10,8 @@
  * pointers: nothing but multiply-adds takes the multipliers' ports.
  *
  * Memory that is wanted soon - the tile's rows of c, the next panel, the rows of a that are packed next - is fetched a line or two at a
- * time between the multiply-adds: many at once take all of a core's places for misses, the panel's own loads wait, and a tenth of the
- * rate is lost; so it is without fetching them.
+ * time between the multiply-adds: many at once (even a group's eleven lines of a panel) take all of a core's places for misses, the panel's
+ * own loads wait, and a tenth of the rate is lost; so it is without fetching them.
  *
  * Every element is one chain of multiply-adds in the order of k: its bits depend neither on its place in the tile nor on how the product
  * was cut.
@@ -45,7 +45,7 @@ BODY void GEMM(fetch_row)(const gemm_block *g, size_t row, size_t column, size_t
 }
 
 /* c (rows, columns of one panel) at row, column = or += a b over one block of k; next: the panel behind it. rows is a constant. */
-GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, size_t row, size_t column, gemm_fetch *next) {
+GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, size_t row, size_t column, gemm_panel *next) {
     const float *a = g->a + row * g->k, *b = g->panels + column * g->k;
     float *c = g->c + row * g->ldc + column;
     size_t columns = g->n - column < GEMM_PANEL ? g->n - column : GEMM_PANEL;
@@ -54,18 +54,23 @@ GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, size_t row, s
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (size_t v = 0; v < GEMM_VECTORS; v++) sum[r][v] = (GEMM(vector)){0};
-    size_t groups = g->k / GEMM_GROUP, fetched = rows > groups ? rows - groups : 0, each = g->fetch ? g->fetch->each : 0;
+    size_t groups = g->k / GEMM_GROUP, fetched = rows > groups ? rows - groups : 0;
+    gemm_fetch fetch = g->fetch ? *g->fetch : (gemm_fetch){.rows = 0};
+    size_t ahead = next->at < next->end ? next->each : 0;      /* may go a little past the panel: cheaper than a comparison each time */
+    const char *panel = next->at;
     for (size_t r = 0; r < fetched; r++) GEMM(fetch_row)(g, row + r, column, columns);
     for (size_t i = 0; i < groups; i++) {
         if (fetched < rows) GEMM(fetch_row)(g, row + fetched++, column, columns);
-        for (size_t f = 0; f < each; f++) gemm_fetch_line(g->fetch);
-        for (size_t f = 0; f < next->each; f++) gemm_fetch_line(next);
+        for (size_t f = 0; f < fetch.each; f++) gemm_fetch_line(&fetch);
         for (size_t k = 0; k < GEMM_GROUP; k += 2, a += 2 * rows, b += 2 * GEMM_PANEL) {
+            for (size_t f = 0; f < ahead; f++, panel += GEMM_LINE) __builtin_prefetch(panel, 0, 2);
             GEMM(step)(rows, a, b, sum);
             GEMM(step)(rows, a + rows, b + GEMM_PANEL, sum);
         }
     }
     for (size_t k = groups * GEMM_GROUP; k < g->k; k++, a += rows, b += GEMM_PANEL) GEMM(step)(rows, a, b, sum);
+    next->at = panel;
+    if (g->fetch) *g->fetch = fetch;
     if (columns == GEMM_PANEL) {
 #pragma GCC unroll 14
         for (size_t r = 0; r < rows; r++)
@@ -85,16 +90,16 @@ GEMM_TARGET BODY void GEMM(tile)(size_t rows, const gemm_block *g, size_t row, s
 }
 
 #define GEMM_TILE(rows)                                                                                                             \
-    GEMM_TARGET static __attribute__((noinline)) void GEMM(tile_##rows)(const gemm_block *g, size_t row, size_t column, gemm_fetch *next) { \
+    GEMM_TARGET static __attribute__((noinline)) void GEMM(tile_##rows)(const gemm_block *g, size_t row, size_t column, gemm_panel *next) { \
         GEMM(tile)(rows, g, row, column, next);                                                                                      \
     }
 #define GEMM_NAME(rows) GEMM(tile_##rows),
 GEMM_EACH(GEMM_TILE)
 
 GEMM_TARGET static void GEMM(block)(const gemm_block *g) {
-    static void (*const tile[])(const gemm_block *, size_t, size_t, gemm_fetch *) = {NULL, GEMM_EACH(GEMM_NAME)};
+    static void (*const tile[])(const gemm_block *, size_t, size_t, gemm_panel *) = {NULL, GEMM_EACH(GEMM_NAME)};
     for (size_t column = 0; column < g->n; column += GEMM_PANEL) {
-        gemm_fetch next = gemm_fetch_panel(g, g->panels + (column + GEMM_PANEL) * g->k, GEMM_PANEL * g->k, (g->m + GEMM_HEIGHT - 1) / GEMM_HEIGHT);
+        gemm_panel next = gemm_next_panel(g, g->panels + (column + GEMM_PANEL) * g->k, GEMM_PANEL * g->k, (g->m + GEMM_HEIGHT - 1) / GEMM_HEIGHT);
         for (size_t row = 0; row < g->m; row += GEMM_HEIGHT) tile[g->m - row < GEMM_HEIGHT ? g->m - row : GEMM_HEIGHT](g, row, column, &next);
     }
 }

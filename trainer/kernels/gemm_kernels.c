@@ -18,12 +18,14 @@ static inline void gemm_fetch_line(gemm_fetch *f) {
     f->rows--;
 }
 
-/* The next panel's floats, while `tiles` register tiles use the one before it. */
-static inline gemm_fetch gemm_fetch_panel(const gemm_block *g, const float *panel, size_t floats, size_t tiles) {
-    size_t bytes = floats * sizeof *panel, groups = tiles * (g->k / GEMM_GROUP);
-    if (!g->far || groups == 0) return (gemm_fetch){.rows = 0};
-    return (gemm_fetch){.at = (const char *)panel, .end = (const char *)panel + bytes, .row = bytes, .rows = 1,
-                        .each = (bytes / GEMM_LINE + groups - 1) / groups};
+/* The next panel, while `tiles` register tiles use the one before it. */
+typedef struct gemm_panel { const char *at, *end; size_t each; } gemm_panel;      /* lines for every two steps of k */
+
+static inline gemm_panel gemm_next_panel(const gemm_block *g, const float *panel, size_t floats, size_t tiles) {
+    const char *at = (const char *)panel, *end = at + floats * sizeof *panel;
+    size_t steps = tiles * (g->k / GEMM_GROUP) * (GEMM_GROUP / 2), lines = (size_t)(end - at) / GEMM_LINE;
+    if (!g->far || steps == 0) return (gemm_panel){at, at, 0};
+    return (gemm_panel){at, end, (lines + steps - 1) / steps};
 }
 
 /* A tile that sticks out of c: of each row of PANEL sums, the first columns. */
