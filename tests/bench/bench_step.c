@@ -76,9 +76,28 @@ static float *floats(arena *memory, size_t n) {
     return x;
 }
 
-/* y (rows, out) = x (rows, in) W^T, and its two gradients. */
-static void print_shape(const char *name, size_t rows, size_t out, size_t in, double peak) {
+/* Rates of y = x W^T and of its two gradients; shares of the multiply-adds just before and after, since clocks drift. */
+static void print_jobs(const char *name, const gemm_job job[3]) {
     static const char *const way[] = {"forward", "dx", "dw"};
+    for (int i = 0; i < 3; i++) {
+        double seconds[TRIES], flops = 2.0 * (double)job[i].m * (double)job[i].n * (double)job[i].k;
+        int repeat = flops < 2e8 ? 8 : flops < 1e9 ? 3 : 1;
+        gemm_run(&job[i], 1);
+        double held = fma_rate(0.1);
+        for (int t = 0; t < TRIES; t++) {
+            double began = timer_now();
+            for (int r = 0; r < repeat; r++) gemm_run(&job[i], 1);
+            seconds[t] = (timer_now() - began) / repeat;
+        }
+        double rate = flops / median(seconds, TRIES);
+        held = 0.5 * (held + fma_rate(0.1));
+        printf("%s\n  {\"product\": \"%s\", \"way\": \"%s\", \"m\": %zu, \"n\": %zu, \"k\": %zu, \"flops_per_second\": %.4g, \"share\": %.4f}",
+               !strcmp(name, "qkv") && i == 0 ? "" : ",", name, way[i], job[i].m, job[i].n, job[i].k, rate, rate / held);
+    }
+}
+
+/* y (rows, out) */
+static void print_shape(const char *name, size_t rows, size_t out, size_t in) {
     arena memory;
     arena_init(&memory, (rows * in + rows * out + 2 * out * in + 4096) * sizeof(float));
     float *x = floats(&memory, rows * in), *y = floats(&memory, rows * out), *w = floats(&memory, out * in), *dw = floats(&memory, out * in);
@@ -86,19 +105,23 @@ static void print_shape(const char *name, size_t rows, size_t out, size_t in, do
         {.m = rows, .n = out, .k = in, .a = x, .lda = in, .b = w, .ldb = in, .transpose_b = true, .c = y, .ldc = out},
         {.m = rows, .n = in, .k = out, .a = y, .lda = out, .b = w, .ldb = in, .c = x, .ldc = in},
         {.m = out, .n = in, .k = rows, .a = y, .lda = out, .transpose_a = true, .b = x, .ldb = in, .c = dw, .ldc = in}};
-    for (int i = 0; i < 3; i++) {
-        double seconds[TRIES], flops = 2.0 * (double)rows * (double)out * (double)in;
-        int repeat = flops < 2e8 ? 8 : flops < 1e9 ? 3 : 1;
-        gemm_run(&job[i], 1);
-        for (int t = 0; t < TRIES; t++) {
-            double began = timer_now();
-            for (int r = 0; r < repeat; r++) gemm_run(&job[i], 1);
-            seconds[t] = (timer_now() - began) / repeat;
-        }
-        double rate = flops / median(seconds, TRIES);
-        printf("%s\n  {\"product\": \"%s\", \"way\": \"%s\", \"m\": %zu, \"n\": %zu, \"k\": %zu, \"flops_per_second\": %.4g, \"share\": %.4f}",
-               !strcmp(name, "qkv") && i == 0 ? "" : ",", name, way[i], job[i].m, job[i].n, job[i].k, rate, rate / peak);
-    }
+    print_jobs(name, job);
+    arena_free(&memory);
+}
+
+/* As trainer/decoder.c makes them: y turned (words, rows); dx from some thousand words at a time, added to what others gave. */
+static void print_decoder(size_t rows, size_t words, size_t in) {
+    enum { PART = 98 * GEMM_STEP };
+    arena memory;
+    size_t stride = (rows + 15) / 16 * 16;
+    arena_init(&memory, (2 * rows * in + words * stride + 2 * words * in + 4096) * sizeof(float));
+    float *x = floats(&memory, rows * in), *dx = floats(&memory, rows * in), *y = floats(&memory, words * stride), *w = floats(&memory, words * in),
+          *dw = floats(&memory, words * in);
+    const gemm_job job[] = {
+        {.m = words, .n = rows, .k = in, .a = w, .lda = in, .b = x, .ldb = in, .transpose_b = true, .c = y, .ldc = stride},
+        {.m = rows, .n = in, .k = words < PART ? words : PART, .a = y, .lda = stride, .transpose_a = true, .b = w, .ldb = in, .beta = 1, .c = dx, .ldc = in},
+        {.m = words, .n = in, .k = rows, .a = y, .lda = stride, .b = x, .ldb = in, .c = dw, .ldc = in}};
+    print_jobs("decoder", job);
     arena_free(&memory);
 }
 
@@ -113,14 +136,13 @@ int main(int argc, char **argv) {
     if (model_config_read(&c, argv[2], &e)) return error_print(&e);
     size_t V = strtoul(argv[3], NULL, 10), tokens = strtoul(argv[4], NULL, 10), masked = strtoul(argv[5], NULL, 10);
     size_t H = (size_t)c.hidden_size, I = (size_t)c.intermediate_size;
-    double peak = peak_flops();
     printf("{\"threads\": %d, \"kernels\": \"%s\", \"gemm\": \"%s\", \"peak_flops\": %.5g, \"bandwidth\": %.5g, \"products\": [", omp_get_max_threads(),
-           kernels_name(), gemm_name(), peak, bandwidth());
-    print_shape("qkv", tokens, 3 * H, H, peak);
-    print_shape("attention output", tokens, H, H, peak);
-    print_shape("feed-forward up", tokens, I, H, peak);
-    print_shape("feed-forward down", tokens, H, I, peak);
-    print_shape("decoder", masked, V, H, peak);
+           kernels_name(), gemm_name(), peak_flops(), bandwidth());
+    print_shape("qkv", tokens, 3 * H, H);
+    print_shape("attention output", tokens, H, H);
+    print_shape("feed-forward up", tokens, I, H);
+    print_shape("feed-forward down", tokens, H, I);
+    print_decoder(masked, V, H);
     printf("]}\n");
     model_config_free(&c);
     return 0;
