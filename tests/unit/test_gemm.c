@@ -1,3 +1,4 @@
+// limit: 300 s, for a slow machine with sanitizers
 /* Products at every level that this CPU has, through OpenBLAS, and with operands rounded to bf16 by every set for that: all forms, edges and
  * finishes against double sums; bits whatever the tiles and threads. What the bits of bf16 are: test_gemm_bf16.c. */
 #include <math.h>
